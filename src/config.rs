@@ -1,0 +1,64 @@
+//! Every hard-coded path and hyperparameter of the main job.
+//!
+//! Paths are relative to the current directory, as in the script this program replaces. Nothing in
+//! here can be changed from the command line: edit it and build again.
+
+// --- Data -------------------------------------------------------------------------------------
+
+/// `{train,valid,test}/<class>/<image>`; the layout of Udacity's dog breeds.
+pub const DATA_DIR: &str = "data/dogImages";
+/// Classes of the dog breeds. Another number of folders is a warning, not an error.
+pub const EXPECTED_NUM_CLASSES: usize = 133;
+/// 6,680 train, 835 valid and 836 test images, 1.1 GB.
+pub const DATA_URL: &str =
+    "https://s3-us-west-1.amazonaws.com/udacity-aind/dog-project/dogImages.zip";
+
+// --- Backbone ---------------------------------------------------------------------------------
+
+/// Holds the weights file.
+pub const WEIGHTS_DIR: &str = "data/weights";
+/// The weights that are used when several are there: torchvision's IMAGENET1K_V1. Label smoothing
+/// and mixup of V2 are reported to hurt fixed features (Kornblith et al. 2021).
+pub const WEIGHTS_FILE: &str = "resnet50-0676ba61.pth";
+/// IMAGENET1K_V1 and IMAGENET1K_V2; the eight hex digits begin each file's SHA-256.
+pub const WEIGHTS_URLS: [&str; 2] = [
+    "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+];
+/// Width of ResNet50's pooled features, and of the head's input.
+pub const NUM_FEATURES: usize = 2048;
+
+// --- Transform --------------------------------------------------------------------------------
+
+/// Shorter side after resizing, in pixels: torchvision's recipe for IMAGENET1K_V1.
+pub const RESIZE_V1: u32 = 256;
+/// The same for IMAGENET1K_V2.
+pub const RESIZE_V2: u32 = 232;
+/// Side of the centre crop, in pixels.
+pub const CROP: u32 = 224;
+/// ImageNet's mean per channel, RGB, in units of the full range 0 to 1.
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// ImageNet's standard deviation per channel, RGB.
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+// --- Feature extraction -----------------------------------------------------------------------
+
+/// Images a worker takes from file to features at once. At 8 glibc reuses every buffer; at 16 and
+/// 32 each pass costs tens of thousands of page faults.
+pub const CHUNK: usize = 8;
+
+// --- Artifacts --------------------------------------------------------------------------------
+
+/// Where everything a run leaves behind goes.
+pub const MODEL_DIR: &str = "TrainedModels";
+
+// --- The built-in sample ----------------------------------------------------------------------
+
+/// Drawn by `ec2train sample`; layout of `DATA_DIR`.
+pub const SAMPLE_DATA_DIR: &str = "data/sample/images";
+/// Holds the constructed backbone of the sample.
+pub const SAMPLE_WEIGHTS_DIR: &str = "data/sample/weights";
+/// A ResNet50 by shape only: constructed filters, never trained.
+pub const SAMPLE_WEIGHTS_FILE: &str = "resnet50-sample.pth";
+/// Artifacts of `ec2train train --sample`, apart from those of real runs.
+pub const SAMPLE_MODEL_DIR: &str = "TrainedModels/sample";

@@ -1,0 +1,6 @@
+//! From folders of image files to normalized `[3, 224, 224]` pixels.
+
+pub mod class_index;
+pub mod decode;
+pub mod image_folder;
+pub mod transform;

@@ -1,0 +1,1 @@
+//! RGB pixels to the backbone's input.

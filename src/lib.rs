@@ -1,0 +1,9 @@
+//! Trains an image classifier by transfer learning on a CPU machine.
+
+pub mod config;
+pub mod error;
+
+pub mod data;
+pub mod model;
+
+pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! The network: its files, its architecture, its computation.
+
+pub mod state_dict;
