@@ -47,6 +47,24 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// 32 each pass costs tens of thousands of page faults.
 pub const CHUNK: usize = 8;
 
+// --- Training the head ------------------------------------------------------------------------
+
+/// Seeds the order of the mini-batches.
+pub const SEED: u64 = 133;
+/// Images per step.
+pub const BATCH_SIZE: usize = 64;
+/// Passes over the train split at most; the learning rate falls to zero over them.
+pub const MAX_EPOCHS: usize = 60;
+/// Epochs without a lower validation loss after which training ends.
+pub const PATIENCE: usize = 10;
+/// Peak step size. The features are centred and scaled to unit mean variance before the fit, so
+/// this does not depend on the backbone's scale.
+pub const LEARNING_RATE: f64 = 0.01;
+/// Share of the last step that the next one keeps (Nesterov).
+pub const MOMENTUM: f64 = 0.9;
+/// L2 penalty on the weights, not on the bias: the loss is `mean cross-entropy + L2 / 2 * |W|^2`.
+pub const L2_PENALTY: f64 = 1e-2;
+
 // --- Artifacts --------------------------------------------------------------------------------
 
 /// Where everything a run leaves behind goes.
