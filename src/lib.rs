@@ -3,6 +3,8 @@
 pub mod config;
 pub mod error;
 
+pub mod fetch;
+
 pub mod data;
 pub mod model;
 
