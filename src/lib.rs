@@ -21,6 +21,8 @@ pub mod config;
 pub mod error;
 
 pub mod atomic_file;
+pub mod fetch;
+
 pub mod data;
 pub mod model;
 
