@@ -62,4 +62,8 @@ install_tools() {
     else
         as_root dnf install -y --quiet --setopt=install_weak_deps=False "${packages[@]}" >&2
     fi || die "cannot install ${packages[*]}; the lines above say why" 69
+    hash -r
+    for tool in "${missing[@]}"; do
+        has_tool "$tool" || die "$tool is still missing after: $command" 69
+    done
 }

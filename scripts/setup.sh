@@ -11,6 +11,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { printf 'setup: error: %s\n' "$1" >&2; exit "$2"; }
 
 cargo_before=$(command -v cargo || true)
+toolchain_before=${RUSTUP_TOOLCHAIN:-}
 source scripts/packages.sh
 source scripts/rust.sh
 
@@ -43,7 +44,7 @@ install_rust() {
     fi
     if ! cargo_suffices && command -v rustup >/dev/null; then
         say "installing Rust $PINNED_RUST"
-        rustup toolchain install "$PINNED_RUST" --profile minimal --component clippy --component rustfmt \
+        RUST_BACKTRACE=0 rustup toolchain install "$PINNED_RUST" --profile minimal --component clippy --component rustfmt \
             --no-self-update >&2 || true
     fi
     use_rust || die "there is no Rust of at least $OLDEST_RUST, and none could be downloaded.
@@ -62,6 +63,6 @@ say "ready: $(cargo --version), $(c++ --version | head -n 1)"
 if [[ -z $cargo_before ]]; then
     say "to call cargo from this shell: export PATH=\"${CARGO_HOME:-$HOME/.cargo}/bin:\$PATH\""
 fi
-if [[ -n ${RUSTUP_TOOLCHAIN:-} ]]; then
+if [[ ${RUSTUP_TOOLCHAIN:-} != "$toolchain_before" ]]; then
     say "to call cargo from this shell: export RUSTUP_TOOLCHAIN=$RUSTUP_TOOLCHAIN"
 fi
