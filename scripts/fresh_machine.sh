@@ -19,6 +19,7 @@ for tool in debootstrap git unshare; do
 done
 
 root=$(mktemp -d /var/tmp/fresh-machine.XXXXXX)
+chmod 755 "$root"
 # Nothing of this machine is ever mounted where this shell sees it; see below.
 trap 'rm -rf --one-file-system "$root"' EXIT
 

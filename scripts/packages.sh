@@ -52,13 +52,14 @@ install_tools() {
 
     say "$command"
     if [[ $manager == apt-get ]]; then
-        # A freshly started cloud machine may be updating itself: wait for its lock.
+        # A freshly started cloud machine may be updating itself: wait for its lock. Errors and warnings
+        # are on stderr; the hundred lines on stdout are left out.
         local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
         if [[ -z ${PACKAGE_LISTS_ARE_FRESH:-} ]]; then
-            as_root "${apt[@]}" update >&2 || say "warning: apt-get update failed; trying with the lists that are here"
+            as_root "${apt[@]}" update >/dev/null || say "warning: apt-get update failed; trying with the lists that are here"
             export PACKAGE_LISTS_ARE_FRESH=1
         fi
-        as_root "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >&2
+        as_root "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >/dev/null
     else
         as_root dnf install -y --quiet --setopt=install_weak_deps=False "${packages[@]}" >&2
     fi || die "cannot install ${packages[*]}; the lines above say why" 69
