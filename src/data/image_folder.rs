@@ -12,13 +12,15 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::data::FileNote;
 use crate::data::class_index::ClassIndex;
 use crate::error::{Action, Error, Result};
 
 /// Files with these extensions, in any case, are images.
 pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
-const LAYOUT: &str = "Expected are train, valid and test, each with one folder of images per class.";
+const LAYOUT: &str =
+    "Expected are train, valid and test, each with one folder of images per class.";
 
 /// The three parts of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,15 +56,6 @@ pub struct Sample {
     pub target: usize,
 }
 
-/// A file or folder that was found and is not used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// Why, as in "the extension is not that of an image".
-    pub reason: String,
-}
-
 /// A data set on disk.
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
@@ -71,7 +64,7 @@ pub struct ImageFolder {
     /// The classes of `train`.
     pub classes: ClassIndex,
     /// What was passed over, hidden files excepted.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<FileNote>,
     samples: [Vec<Sample>; 3],
 }
 
@@ -98,6 +91,11 @@ impl ImageFolder {
         }
         let samples = [train, valid, test].map(|files| to_samples(files, &classes));
         Ok(ImageFolder { root: root.to_path_buf(), classes, skipped, samples })
+    }
+
+    /// The folder of the class with this target.
+    pub fn class_dir(&self, split: Split, target: usize) -> PathBuf {
+        self.root.join(split.name()).join(self.classes.name(target))
     }
 
     /// The images of a split, by class, then folder, then file name.
@@ -165,7 +163,7 @@ fn require_root(root: &Path) -> Result<()> {
     }
 }
 
-fn scan_split(root: &Path, split: Split, skipped: &mut Vec<Skipped>) -> Result<FilesByClass> {
+fn scan_split(root: &Path, split: Split, skipped: &mut Vec<FileNote>) -> Result<FilesByClass> {
     let split_dir = root.join(split.name());
     match fs::metadata(&split_dir) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -203,14 +201,14 @@ fn scan_split(root: &Path, split: Split, skipped: &mut Vec<Skipped>) -> Result<F
 }
 
 /// Every image below a class folder, sorted.
-fn scan_class(class: &Entry, skipped: &mut Vec<Skipped>) -> Result<Vec<PathBuf>> {
+fn scan_class(class: &Entry, skipped: &mut Vec<FileNote>) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut pending = vec![class.path.clone()];
     let mut visited = HashSet::new();
     while let Some(dir) = pending.pop() {
         // Symlinks may lead to an ancestor, or to one folder along many ways.
         if !visited.insert(fs::canonicalize(&dir).map_err(Error::io(Action::Read, &dir))?) {
-            skipped.push(Skipped {
+            skipped.push(FileNote {
                 path: dir,
                 reason: "a symlink to a folder that this class already includes".to_owned(),
             });
@@ -326,8 +324,8 @@ impl Entry {
         }
     }
 
-    fn skip(&self, reason: &str) -> Skipped {
-        Skipped { path: self.path.clone(), reason: reason.to_owned() }
+    fn skip(&self, reason: &str) -> FileNote {
+        FileNote { path: self.path.clone(), reason: reason.to_owned() }
     }
 }
 

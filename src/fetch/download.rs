@@ -6,13 +6,14 @@ use std::thread;
 
 use ureq::{Agent, Body};
 
+use crate::digest;
 use crate::error::{Error, Result};
+use crate::fetch::free_space;
 use crate::fetch::network::Network;
 use crate::fetch::partial::Partial;
 use crate::fetch::progress::{Progress, Task, megabytes};
 use crate::fetch::reply::{self, Failure};
 use crate::fetch::source::Source;
-use crate::fetch::{digest, free_space};
 
 /// No file this program fetches is larger; an endless answer ends here.
 const MAX_BYTES: u64 = 16 << 30;
