@@ -39,7 +39,7 @@ impl<'a> Assembly<'a> {
             if total > limit {
                 return Err(Fault::Damaged(format!(
                     "its tensors up to {name:?} declare {total} bytes, more than the {limit} that \
-                     a file of {file_bytes} can stand for"
+                     a file of its length can stand for"
                 )));
             }
             users.entry(view.key).or_default().push(place);
@@ -71,7 +71,6 @@ impl<'a> Assembly<'a> {
         let users = self.users.remove(key).unwrap_or_default();
         for &place in &users {
             let (name, view, _) = &self.tensors[place];
-            // Cannot overflow: `num_elements` was checked against the same limits.
             let end_byte = view.end.saturating_mul(view.dtype.size_bytes());
             if end_byte > block.len() {
                 return Err(Fault::Damaged(format!(

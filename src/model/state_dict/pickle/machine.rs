@@ -10,7 +10,7 @@ use crate::model::state_dict::fault::{Fault, Result};
 
 /// Bounds time and memory: each step makes or copies at most one value of 24 bytes. A ResNet50
 /// takes 10 thousand, the same with its optimizer 40 thousand.
-const MAX_STEPS: usize = 1 << 21;
+const MAX_STEPS: usize = 1 << 20;
 
 /// What a pickle came to.
 #[derive(Debug)]
