@@ -267,6 +267,51 @@ fn a_zip_directory_that_declares_a_billion_entries_is_refused() {
 }
 
 #[test]
+fn entries_that_share_their_bytes_are_read_no_longer_than_the_file() {
+    // 100 blocks of a megabyte, all of them the first one, of each one element.
+    const BLOCKS: usize = 100;
+    let mut pickle = b"\x80\x02}".to_vec();
+    for key in 0..BLOCKS {
+        let one = one_tensor(&long(1 << 18), b"K\x00", b"K\x01\x85", b"K\x01\x85");
+        // Its entry alone, with a name and a block of its own.
+        let mut entry = one[3..one.len() - 1].to_vec();
+        entry[5] = key as u8 + 1;
+        let at = entry.windows(6).position(|w| w == b"X\x01\x00\x00\x000").unwrap();
+        entry.splice(at..at + 6, [b"X\x02\x00\x00\x00", format!("{key:02}").as_bytes()].concat());
+        pickle.extend_from_slice(&entry);
+    }
+    pickle.push(b'.');
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("archive/data.pkl", options).unwrap();
+    zip.write_all(&pickle).unwrap();
+    zip.start_file("archive/data/00", options).unwrap();
+    zip.write_all(&vec![0; 1 << 20]).unwrap();
+    for key in 1..BLOCKS {
+        zip.shallow_copy_file("archive/data/00", &format!("archive/data/{key:02}")).unwrap();
+    }
+    let file = zip.finish().unwrap().into_inner();
+    assert!(file.len() < 2 << 20);
+    let error = load(&file).unwrap_err();
+    assert_eq!(error.exit_code(), 65, "{error}");
+    assert!(error.to_string().contains("data/01 declares 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn absurd_names_are_refused_in_few_words() {
+    let name = "n".repeat(1 << 20);
+    let tensor = one_tensor(b"K\x10", b"K\x00", b"K\x01\x85", b"K\x01\x85");
+    let length = (name.len() as u32).to_le_bytes();
+    let named = [b"\x80\x02}X".as_slice(), &length, name.as_bytes(), &tensor[9..]].concat();
+    let asked = [b"\x80\x02c".as_slice(), name.as_bytes(), b"\n", name.as_bytes(), b"\n."].concat();
+    let missing = [b"\x80\x02}X".as_slice(), &length, name.as_bytes(), b"Ns."].concat();
+    for pickle in [named, asked, missing] {
+        let reason = refusal(&pickle);
+        assert!(reason.len() < 1000, "{} bytes", reason.len());
+    }
+}
+
+#[test]
 fn a_safetensors_header_that_lies_is_refused() {
     let with_header = |header: &str, data: usize| {
         let mut file = (header.len() as u64).to_le_bytes().to_vec();

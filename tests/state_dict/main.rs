@@ -1,5 +1,7 @@
 //! Reading and writing state dicts, against files that PyTorch wrote.
 
+#![allow(clippy::unwrap_used)]
+
 mod damaged;
 mod golden;
 mod hostile;

@@ -12,6 +12,9 @@ use crate::model::state_dict::fault::{Fault, Result};
 /// takes 10 thousand, the same with its optimizer 40 thousand.
 const MAX_STEPS: usize = 1 << 20;
 
+/// A storage's key is a number in decimal.
+const MAX_KEY_BYTES: usize = 64;
+
 /// What a pickle came to.
 #[derive(Debug)]
 pub(in crate::model::state_dict) struct Pickle<'a> {
@@ -388,6 +391,9 @@ impl<'a> Machine<'a> {
         else {
             return Err(malformed("a storage without type, key or size"));
         };
+        if key.len() > MAX_KEY_BYTES {
+            return Err(malformed("a storage whose key is too long"));
+        }
         let (start, num_elements) = match (view, self.heap.tuple(view)) {
             (Value::None, _) => (0, total),
             (_, Some(&[_, start, count])) => natural(start)
