@@ -1,5 +1,7 @@
 //! Decoding against what Pillow makes of the same files, whole and damaged.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

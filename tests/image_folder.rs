@@ -1,5 +1,7 @@
 //! Scanning folders: what is found, in which order, and which faults are errors.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

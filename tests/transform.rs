@@ -1,5 +1,7 @@
 //! The eval transform against torchvision's output, and its properties at any size.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 

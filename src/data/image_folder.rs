@@ -58,7 +58,7 @@ pub struct Sample {
 pub struct Skipped {
     /// The file or folder.
     pub path: PathBuf,
-    /// Why, as in "the extension is not that of an image".
+    /// Why, as in "is neither a file nor a folder".
     pub reason: String,
 }
 
