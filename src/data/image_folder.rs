@@ -5,19 +5,17 @@
 //! name. Unlike there, hidden files and folders are ignored, a symlink that leads back into its own
 //! class folder ends, and what is not used is listed.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::FileNote;
 use crate::data::class_index::ClassIndex;
 use crate::error::{Action, Error, Result};
-
-/// Files with these extensions, in any case, are images.
-pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
+use walk::{Kind, list, walk_images};
 
 const LAYOUT: &str =
     "Expected are train, valid and test, each with one folder of images per class.";
@@ -185,7 +183,7 @@ fn scan_split(root: &Path, split: Split, skipped: &mut Vec<FileNote>) -> Result<
                         "Rename the folder: class names are stored in model.json as text.",
                     ));
                 };
-                let files = scan_class(&entry, skipped)?;
+                let files = walk_images(&entry.path, skipped)?;
                 files_by_class.insert(class_name.to_owned(), files);
             }
             Kind::Image | Kind::OtherFile => {
@@ -198,46 +196,6 @@ fn scan_split(root: &Path, split: Split, skipped: &mut Vec<FileNote>) -> Result<
         return Err(Error::bad_data(split_dir, "no images in class folders", LAYOUT));
     }
     Ok(files_by_class)
-}
-
-/// Every image below a class folder, sorted.
-fn scan_class(class: &Entry, skipped: &mut Vec<FileNote>) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut pending = vec![class.path.clone()];
-    let mut visited = HashSet::new();
-    while let Some(dir) = pending.pop() {
-        // Symlinks may lead to an ancestor, or to one folder along many ways.
-        if !visited.insert(fs::canonicalize(&dir).map_err(Error::io(Action::Read, &dir))?) {
-            skipped.push(FileNote {
-                path: dir,
-                reason: "a symlink to a folder that this class already includes".to_owned(),
-            });
-            continue;
-        }
-        let mut folders = Vec::new();
-        for entry in list(&dir)? {
-            match entry.kind() {
-                Kind::Folder => folders.push(entry.path),
-                Kind::Image => files.push(entry.path),
-                Kind::OtherFile => {
-                    skipped.push(entry.skip("the extension is not that of an image"));
-                }
-                Kind::Unusable(reason) => skipped.push(entry.skip(reason)),
-            }
-        }
-        pending.extend(folders.into_iter().rev());
-    }
-    files.sort_unstable_by(|a, b| folder_then_name(a, b));
-    Ok(files)
-}
-
-/// torchvision sorts folders as strings, and the files within each.
-fn folder_then_name(a: &Path, b: &Path) -> Ordering {
-    let key = |path: &Path| {
-        let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
-        (bytes(path.parent().map(Path::as_os_str)), bytes(path.file_name()))
-    };
-    key(a).cmp(&key(b))
 }
 
 fn require_images_of_every_class(root: &Path, train: &FilesByClass) -> Result<()> {
@@ -294,60 +252,4 @@ fn to_samples(files_by_class: FilesByClass, classes: &ClassIndex) -> Vec<Sample>
         .filter_map(|(name, files)| Some((classes.idx(&name)?, files)))
         .flat_map(|(target, files)| files.into_iter().map(move |path| Sample { path, target }))
         .collect()
-}
-
-/// An entry of a folder, symlinks followed.
-struct Entry {
-    path: PathBuf,
-    target: io::Result<Metadata>,
-}
-
-enum Kind {
-    Folder,
-    Image,
-    OtherFile,
-    Unusable(&'static str),
-}
-
-impl Entry {
-    fn name(&self) -> &OsStr {
-        self.path.file_name().unwrap_or_default()
-    }
-
-    fn kind(&self) -> Kind {
-        match &self.target {
-            Ok(target) if target.is_dir() => Kind::Folder,
-            Ok(target) if target.is_file() && has_image_extension(&self.path) => Kind::Image,
-            Ok(target) if target.is_file() => Kind::OtherFile,
-            Ok(_) => Kind::Unusable("is neither a file nor a folder"),
-            Err(_) => Kind::Unusable("cannot be read: a broken symlink, or no permission"),
-        }
-    }
-
-    fn skip(&self, reason: &str) -> FileNote {
-        FileNote { path: self.path.clone(), reason: reason.to_owned() }
-    }
-}
-
-fn has_image_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-    })
-}
-
-/// What is in a folder, hidden entries left out, sorted by name.
-fn list(dir: &Path) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(Action::Read, dir))? {
-        let path = entry.map_err(Error::io(Action::Read, dir))?.path();
-        if !is_hidden(&path) {
-            entries.push(Entry { target: fs::metadata(&path), path });
-        }
-    }
-    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(entries)
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
