@@ -61,7 +61,11 @@ pub fn fetch(source: &Source, network: &Network, progress: &Progress) -> Result<
         megabytes(fetched.num_bytes),
         task.elapsed().as_secs_f64(),
         fetched.sha256,
-        if source.sha256.is_some() { " as expected" } else { " (none is published to compare)" },
+        if source.sha256.is_some() {
+            " as expected"
+        } else {
+            " (no published one to compare with)"
+        },
     );
     Ok(fetched)
 }
