@@ -184,9 +184,13 @@ fn receive(
     let mut reader = body.into_reader();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
-        let n = reader
-            .read(&mut block)
-            .map_err(|error| reply::failure(ureq::Error::from(error), network))?;
+        let n = reader.read(&mut block).map_err(|error| {
+            match reply::failure(ureq::Error::from(error), network) {
+                // The server was there a moment ago.
+                Failure::Unreachable(reason) => Failure::Transient(reason),
+                failure => failure,
+            }
+        })?;
         if n == 0 {
             return Ok(());
         }
