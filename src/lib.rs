@@ -5,5 +5,6 @@ pub mod error;
 
 pub mod data;
 pub mod model;
+pub mod sample;
 
 pub use error::{Error, Result};
