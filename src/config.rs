@@ -12,6 +12,8 @@ pub const EXPECTED_NUM_CLASSES: usize = 133;
 /// 6,680 train, 835 valid and 836 test images, 1.1 GB.
 pub const DATA_URL: &str =
     "https://s3-us-west-1.amazonaws.com/udacity-aind/dog-project/dogImages.zip";
+/// Where that archive lies until it is unpacked. Nobody publishes a digest of it.
+pub const DATA_ZIP: &str = "data/dogImages.zip";
 
 // --- Backbone ---------------------------------------------------------------------------------
 
@@ -24,6 +26,12 @@ pub const WEIGHTS_FILE: &str = "resnet50-0676ba61.pth";
 pub const WEIGHTS_URLS: [&str; 2] = [
     "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+];
+/// SHA-256 of the two files, in the same order. torchvision gives the first eight digits; the rest
+/// is what many independent public projects pin, 102,530,333 and 102,540,417 bytes long.
+pub const WEIGHTS_SHA256: [&str; 2] = [
+    "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    "11ad3fa62ca79e40addfd354a8ec4b7c75143b3038b8d2a807fbc68deab379ca",
 ];
 /// Width of ResNet50's pooled features, and of the head's input.
 pub const NUM_FEATURES: usize = 2048;
@@ -46,6 +54,24 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// Images a worker takes from file to features at once. At 8 glibc reuses every buffer; at 16 and
 /// 32 each pass costs tens of thousands of page faults.
 pub const CHUNK: usize = 8;
+
+// --- Training the head ------------------------------------------------------------------------
+
+/// Seeds the order of the mini-batches.
+pub const SEED: u64 = 133;
+/// Images per step.
+pub const BATCH_SIZE: usize = 64;
+/// Passes over the train split at most; the learning rate falls to zero over them.
+pub const MAX_EPOCHS: usize = 60;
+/// Epochs without a lower validation loss after which training ends.
+pub const PATIENCE: usize = 10;
+/// Peak step size. The features are centred and scaled to unit mean variance before the fit, so
+/// this does not depend on the backbone's scale.
+pub const LEARNING_RATE: f64 = 0.01;
+/// Share of the last step that the next one keeps (Nesterov).
+pub const MOMENTUM: f64 = 0.9;
+/// L2 penalty on the weights, not on the bias: the loss is `mean cross-entropy + L2 / 2 * |W|^2`.
+pub const L2_PENALTY: f64 = 1e-2;
 
 // --- Artifacts --------------------------------------------------------------------------------
 

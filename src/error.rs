@@ -118,6 +118,15 @@ impl Error {
         }
     }
 
+    /// What is wrong, without the path: for lists that name the path themselves.
+    pub fn reason(&self) -> String {
+        match self {
+            Error::BadData { reason, .. } => reason.clone(),
+            Error::Io { action, source, .. } => format!("cannot {} it: {source}", action.verb()),
+            error => error.to_string(),
+        }
+    }
+
     /// The process's exit code for this error.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -1,1 +1,95 @@
 //! An image file to RGB pixels.
+//!
+//! What the pixels are follows torchvision's default loader, which is Pillow's
+//! `open(path).convert("RGB")` with `LOAD_TRUNCATED_IMAGES` on:
+//!
+//! - The format is told by the content; the extension is not looked at.
+//! - Alpha is dropped, not composited: the colours under transparent pixels come to light.
+//! - The EXIF orientation is not applied: a photograph that was taken upright and stored on its
+//!   side stays on its side, in training as in serving.
+//! - Of an animation or a file of several pages the first picture is taken.
+//! - A JPEG that is cut off is used as far as it decodes, the rest is grey, and a warning says so.
+//!
+//! One difference is deliberate: 16-bit samples are scaled to 8 bits, where Pillow clips 16-bit
+//! gray at 255 and so turns most of such a picture white.
+
+mod jpeg;
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ImageError, ImageReader, Limits, RgbImage};
+
+use crate::error::{Error, Result};
+
+/// Longest side that is decoded, in pixels.
+const MAX_SIDE: u32 = 16_384;
+/// Most memory one decoder may take. As RGB it is the number of pixels from which Pillow raises
+/// `DecompressionBombError`: 178,956,970.
+const MAX_ALLOC_BYTES: u64 = 512 << 20;
+
+/// A decoded image.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// `[height, width, 3]` u8; neither side is 0.
+    pub image: RgbImage,
+    /// What was lost, as in "truncated: 37 of 480 rows are missing". `None`: nothing.
+    pub warning: Option<String>,
+}
+
+/// Decodes `bytes`, the content of the file at `path`.
+///
+/// # Errors
+/// [`Error::BadData`] naming `path`: not an image, an unknown format, so damaged that nothing
+/// usable is left, or beyond 16,384 pixels a side or 512 MiB of memory. Only a JPEG may be
+/// incomplete; other formats must be whole.
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    let decoded = if bytes.is_empty() {
+        Err("the file is empty".to_owned())
+    } else if jpeg::is_jpeg(bytes) {
+        jpeg::decode(bytes)
+    } else {
+        decode_other(bytes)
+    };
+    decoded.map_err(|reason| {
+        Error::bad_data(
+            path,
+            reason,
+            "Replace the file with an intact JPEG, PNG, WebP, BMP, GIF or TIFF image, or remove it.",
+        )
+    })
+}
+
+/// Every format but JPEG. The error is the reason alone.
+fn decode_other(bytes: &[u8]) -> Result<Decoded, String> {
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
+    if reader.format().is_none() {
+        return Err("the content is not an image of a known format".to_owned());
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_ALLOC_BYTES);
+    reader.limits(limits);
+
+    let image = reader
+        .decode()
+        .map_err(|error| match error {
+            ImageError::Limits(_) => too_large(),
+            error => error.to_string(),
+        })?
+        .into_rgb8();
+    if image.width() == 0 || image.height() == 0 {
+        return Err("the image has no pixels".to_owned());
+    }
+    Ok(Decoded { image, warning: None })
+}
+
+fn too_large() -> String {
+    format!(
+        "the image is too large: more than {MAX_SIDE} pixels a side, or {} MiB to decode",
+        MAX_ALLOC_BYTES >> 20
+    )
+}

@@ -1,6 +1,24 @@
 //! Folders of classes to samples.
+//!
+//! `{train,valid,test}/<class>/**/<image>`, read as torchvision's `ImageFolder` reads each split:
+//! classes are the sorted folder names of `train`, and samples are sorted by folder, then file
+//! name. Unlike there, hidden files and folders are ignored, a symlink that leads back into its own
+//! class folder ends, and what is not used is listed.
 
-use std::path::PathBuf;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::data::class_index::ClassIndex;
+use crate::error::{Action, Error, Result};
+
+/// Files with these extensions, in any case, are images.
+pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
+
+const LAYOUT: &str = "Expected are train, valid and test, each with one folder of images per class.";
 
 /// The three parts of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,4 +52,304 @@ pub struct Sample {
     pub path: PathBuf,
     /// Its class, an index into the class names.
     pub target: usize,
+}
+
+/// A file or folder that was found and is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why, as in "the extension is not that of an image".
+    pub reason: String,
+}
+
+/// A data set on disk.
+#[derive(Debug, Clone)]
+pub struct ImageFolder {
+    /// Holds the folders of the splits.
+    pub root: PathBuf,
+    /// The classes of `train`.
+    pub classes: ClassIndex,
+    /// What was passed over, hidden files excepted.
+    pub skipped: Vec<Skipped>,
+    samples: [Vec<Sample>; 3],
+}
+
+impl ImageFolder {
+    /// Lists the images below `root`. No image is opened.
+    ///
+    /// A class of `train` without images in `valid` or `test` is logged as a warning.
+    ///
+    /// # Errors
+    /// [`Error::InputMissing`] when there is no `root`; [`Error::BadData`] when a split is missing
+    /// or without images, a class of `train` has none, `valid` or `test` have classes that `train`
+    /// lacks, or a class name is not UTF-8; [`Error::Io`] when a folder cannot be listed.
+    pub fn scan(root: &Path) -> Result<Self> {
+        require_root(root)?;
+        let mut skipped = Vec::new();
+        let [train, valid, test] = Split::ALL.map(|split| scan_split(root, split, &mut skipped));
+        let (train, valid, test) = (train?, valid?, test?);
+
+        let classes = ClassIndex::new(train.keys().cloned());
+        require_images_of_every_class(root, &train)?;
+        for (split, files) in [(Split::Valid, &valid), (Split::Test, &test)] {
+            require_known_classes(root, split, files, &classes)?;
+            warn_of_absent_classes(split, files, &classes);
+        }
+        let samples = [train, valid, test].map(|files| to_samples(files, &classes));
+        Ok(ImageFolder { root: root.to_path_buf(), classes, skipped, samples })
+    }
+
+    /// The images of a split, by class, then folder, then file name.
+    pub fn samples(&self, split: Split) -> &[Sample] {
+        &self.samples[split as usize]
+    }
+
+    /// Number of images in all three splits.
+    pub fn num_samples(&self) -> usize {
+        self.samples.iter().map(Vec::len).sum()
+    }
+}
+
+/// Checks what decoding left over: `usable` says which samples of `split` decoded.
+///
+/// # Errors
+/// [`Error::BadData`] naming the split's folder when none of its samples is usable, or when it is
+/// `train` and a class has none.
+pub fn require_all_classes(
+    folder: &ImageFolder,
+    split: Split,
+    usable: impl Fn(&Sample) -> bool,
+) -> Result<()> {
+    let mut num_usable = vec![0usize; folder.classes.len()];
+    for sample in folder.samples(split).iter().filter(|sample| usable(sample)) {
+        num_usable[sample.target] += 1;
+    }
+    let split_dir = folder.root.join(split.name());
+    if num_usable.iter().all(|&count| count == 0) {
+        return Err(Error::bad_data(
+            split_dir,
+            "not one of its images can be decoded",
+            "See the reasons listed above, and replace the files.",
+        ));
+    }
+    let emptied: Vec<&str> = (0..folder.classes.len())
+        .filter(|&target| num_usable[target] == 0)
+        .map(|target| folder.classes.name(target))
+        .collect();
+    if split == Split::Train && !emptied.is_empty() {
+        return Err(Error::bad_data(
+            split_dir,
+            format!("no image can be decoded of: {}", emptied.join(", ")),
+            "Replace the images of these classes, or remove their folders from every split.",
+        ));
+    }
+    Ok(())
+}
+
+/// Image files by class name.
+type FilesByClass = BTreeMap<String, Vec<PathBuf>>;
+
+fn require_root(root: &Path) -> Result<()> {
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(Error::bad_data(root, "is not a folder", LAYOUT)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::InputMissing {
+            what: "data set",
+            path: root.to_path_buf(),
+            remedy: "Paths count from the folder the program is started in. `ec2train fetch` \
+                     downloads the data set; `ec2train train --sample` runs without it."
+                .to_owned(),
+        }),
+        Err(error) => Err(Error::io(Action::Read, root)(error)),
+    }
+}
+
+fn scan_split(root: &Path, split: Split, skipped: &mut Vec<Skipped>) -> Result<FilesByClass> {
+    let split_dir = root.join(split.name());
+    match fs::metadata(&split_dir) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(Error::bad_data(split_dir, "is not a folder", LAYOUT)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::bad_data(split_dir, "the folder is missing", LAYOUT));
+        }
+        Err(error) => return Err(Error::io(Action::Read, &split_dir)(error)),
+    }
+
+    let mut files_by_class = FilesByClass::new();
+    for entry in list(&split_dir)? {
+        match entry.kind() {
+            Kind::Folder => {
+                let Some(class_name) = entry.name().to_str() else {
+                    return Err(Error::bad_data(
+                        entry.path,
+                        "the class name is not UTF-8",
+                        "Rename the folder: class names are stored in model.json as text.",
+                    ));
+                };
+                let files = scan_class(&entry, skipped)?;
+                files_by_class.insert(class_name.to_owned(), files);
+            }
+            Kind::Image | Kind::OtherFile => {
+                skipped.push(entry.skip("lies outside of the class folders"));
+            }
+            Kind::Unusable(reason) => skipped.push(entry.skip(reason)),
+        }
+    }
+    if files_by_class.values().all(Vec::is_empty) {
+        return Err(Error::bad_data(split_dir, "no images in class folders", LAYOUT));
+    }
+    Ok(files_by_class)
+}
+
+/// Every image below a class folder, sorted.
+fn scan_class(class: &Entry, skipped: &mut Vec<Skipped>) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut pending = vec![class.path.clone()];
+    let mut visited = HashSet::new();
+    while let Some(dir) = pending.pop() {
+        // Symlinks may lead to an ancestor, or to one folder along many ways.
+        if !visited.insert(fs::canonicalize(&dir).map_err(Error::io(Action::Read, &dir))?) {
+            skipped.push(Skipped {
+                path: dir,
+                reason: "a symlink to a folder that this class already includes".to_owned(),
+            });
+            continue;
+        }
+        let mut folders = Vec::new();
+        for entry in list(&dir)? {
+            match entry.kind() {
+                Kind::Folder => folders.push(entry.path),
+                Kind::Image => files.push(entry.path),
+                Kind::OtherFile => {
+                    skipped.push(entry.skip("the extension is not that of an image"));
+                }
+                Kind::Unusable(reason) => skipped.push(entry.skip(reason)),
+            }
+        }
+        pending.extend(folders.into_iter().rev());
+    }
+    files.sort_unstable_by(|a, b| folder_then_name(a, b));
+    Ok(files)
+}
+
+/// torchvision sorts folders as strings, and the files within each.
+fn folder_then_name(a: &Path, b: &Path) -> Ordering {
+    let key = |path: &Path| {
+        let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
+        (bytes(path.parent().map(Path::as_os_str)), bytes(path.file_name()))
+    };
+    key(a).cmp(&key(b))
+}
+
+fn require_images_of_every_class(root: &Path, train: &FilesByClass) -> Result<()> {
+    let empty: Vec<&str> =
+        train.iter().filter(|(_, files)| files.is_empty()).map(|(name, _)| name.as_str()).collect();
+    if empty.is_empty() {
+        return Ok(());
+    }
+    Err(Error::bad_data(
+        root.join(Split::Train.name()),
+        format!("no images in: {}", empty.join(", ")),
+        "Add images to these class folders, or remove them from every split.",
+    ))
+}
+
+fn require_known_classes(
+    root: &Path,
+    split: Split,
+    files: &FilesByClass,
+    classes: &ClassIndex,
+) -> Result<()> {
+    let unknown: Vec<&str> =
+        files.keys().map(String::as_str).filter(|name| classes.idx(name).is_none()).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Error::bad_data(
+        root.join(split.name()),
+        format!("has classes that train lacks: {}", unknown.join(", ")),
+        "Add them to train, rename them as there, or remove them.",
+    ))
+}
+
+fn warn_of_absent_classes(split: Split, files: &FilesByClass, classes: &ClassIndex) {
+    let absent: Vec<&str> = classes
+        .class_names()
+        .iter()
+        .map(String::as_str)
+        .filter(|&name| files.get(name).is_none_or(Vec::is_empty))
+        .collect();
+    if !absent.is_empty() {
+        log::warn!(
+            "{} has no images of {} classes, which are not measured there: {}",
+            split.name(),
+            absent.len(),
+            absent.join(", ")
+        );
+    }
+}
+
+fn to_samples(files_by_class: FilesByClass, classes: &ClassIndex) -> Vec<Sample> {
+    files_by_class
+        .into_iter()
+        .filter_map(|(name, files)| Some((classes.idx(&name)?, files)))
+        .flat_map(|(target, files)| files.into_iter().map(move |path| Sample { path, target }))
+        .collect()
+}
+
+/// An entry of a folder, symlinks followed.
+struct Entry {
+    path: PathBuf,
+    target: io::Result<Metadata>,
+}
+
+enum Kind {
+    Folder,
+    Image,
+    OtherFile,
+    Unusable(&'static str),
+}
+
+impl Entry {
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
+    fn kind(&self) -> Kind {
+        match &self.target {
+            Ok(target) if target.is_dir() => Kind::Folder,
+            Ok(target) if target.is_file() && has_image_extension(&self.path) => Kind::Image,
+            Ok(target) if target.is_file() => Kind::OtherFile,
+            Ok(_) => Kind::Unusable("is neither a file nor a folder"),
+            Err(_) => Kind::Unusable("cannot be read: a broken symlink, or no permission"),
+        }
+    }
+
+    fn skip(&self, reason: &str) -> Skipped {
+        Skipped { path: self.path.clone(), reason: reason.to_owned() }
+    }
+}
+
+fn has_image_extension(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
+
+/// What is in a folder, hidden entries left out, sorted by name.
+fn list(dir: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io(Action::Read, dir))? {
+        let path = entry.map_err(Error::io(Action::Read, dir))?.path();
+        if !is_hidden(&path) {
+            entries.push(Entry { target: fs::metadata(&path), path });
+        }
+    }
+    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -3,4 +3,6 @@
 pub mod class_index;
 pub mod decode;
 pub mod image_folder;
+pub mod inspect;
+pub mod leakage;
 pub mod transform;

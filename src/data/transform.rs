@@ -1,1 +1,150 @@
 //! RGB pixels to the backbone's input.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+
+use crate::config;
+
+/// torchvision's preprocessing for evaluation: the shorter side is resized, the centre is cut out,
+/// the channels are normalized. Deterministic, and equal for training's view 0 and serving.
+///
+/// Equal to `Resize(resize, antialias=True)` on a Pillow image followed by `CenterCrop(crop)`, but
+/// only the part of the source that the crop shows is resized. Rounding differs: by about 0.2 of
+/// 255 levels on average.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EvalTransform {
+    /// Shorter side after resizing, in pixels. Less than `crop` counts as `crop`.
+    pub resize: u32,
+    /// Side of the square that is cut out, in pixels. Not 0.
+    pub crop: u32,
+    /// Per channel, RGB; of values from 0 to 1.
+    pub mean: [f32; 3],
+    /// Per channel, RGB; of values from 0 to 1.
+    pub std: [f32; 3],
+}
+
+/// What a worker keeps from image to image, so that no image allocates a buffer.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    resizer: Resizer,
+    /// `[crop, crop, 3]` u8.
+    crop: Vec<u8>,
+}
+
+impl EvalTransform {
+    /// The transform of torchvision's ImageNet weights: 256 for IMAGENET1K_V1, 232 for V2.
+    pub fn imagenet(resize: u32) -> Self {
+        EvalTransform { resize, crop: config::CROP, mean: config::MEAN, std: config::STD }
+    }
+
+    /// Resizes, then cuts out the centre: `[crop, crop, 3]` u8, 0 to 255, not yet normalized.
+    ///
+    /// # Panics
+    /// When `image` has no pixels.
+    pub fn crop_rgb<'a>(&self, image: &RgbImage, scratch: &'a mut Scratch) -> &'a [u8] {
+        let (width, height) = image.dimensions();
+        assert!(width > 0 && height > 0, "an image without pixels");
+        let side = self.crop as usize;
+        // Every byte is overwritten: only a new size makes this touch memory.
+        scratch.crop.resize(side * side * 3, 0);
+
+        let (left, top, source_width, source_height) = self.source_rectangle(width, height);
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .crop(left, top, source_width, source_height);
+        let resized = ImageRef::new(width, height, image.as_raw(), PixelType::U8x3)
+            .map_err(|error| error.to_string())
+            .and_then(|source| {
+                let crop = &mut scratch.crop;
+                let mut target =
+                    Image::from_slice_u8(self.crop, self.crop, crop, PixelType::U8x3)
+                        .map_err(|error| error.to_string())?;
+                scratch
+                    .resizer
+                    .resize(&source, &mut target, &options)
+                    .map_err(|error| error.to_string())
+            });
+        if let Err(error) = resized {
+            unreachable!("the rectangle lies inside of the image: {error}");
+        }
+        &scratch.crop
+    }
+
+    /// Writes the backbone's input to `out`: `[3, crop, crop]` f32, normalized, channels first.
+    ///
+    /// # Panics
+    /// When `image` has no pixels, or `out` is not of that size.
+    pub fn apply(&self, image: &RgbImage, scratch: &mut Scratch, out: &mut [f32]) {
+        self.normalize(self.crop_rgb(image, scratch), out);
+    }
+
+    /// `[crop, crop, 3]` u8 to `[3, crop, crop]` f32: `(value / 255 - mean) / std`.
+    fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
+        assert_eq!(pixels.len(), out.len(), "the output must be [3, crop, crop]");
+        let scale = self.std.map(|std| 1.0 / (255.0 * std));
+        let bias: [f32; 3] = std::array::from_fn(|channel| -self.mean[channel] / self.std[channel]);
+
+        let (pixels, _) = pixels.as_chunks::<3>();
+        let (red, rest) = out.split_at_mut(pixels.len());
+        let (green, blue) = rest.split_at_mut(pixels.len());
+        for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+            *red = f32::from(pixel[0]) * scale[0] + bias[0];
+            *green = f32::from(pixel[1]) * scale[1] + bias[1];
+            *blue = f32::from(pixel[2]) * scale[2] + bias[2];
+        }
+    }
+
+    /// The part of a `width` x `height` image that the centre crop of the resized image shows:
+    /// left, top, width, height, in pixels of the source.
+    fn source_rectangle(&self, width: u32, height: u32) -> (f64, f64, f64, f64) {
+        let (resized_width, resized_height) = resized_size(width, height, self.resize.max(self.crop));
+        let (left, source_width) = source_span(width, resized_width, self.crop);
+        let (top, source_height) = source_span(height, resized_height, self.crop);
+        (left, top, source_width, source_height)
+    }
+}
+
+/// torchvision's rule: the shorter side becomes `resize`, the longer one is truncated.
+fn resized_size(width: u32, height: u32, resize: u32) -> (u64, u64) {
+    let (width, height, resize) = (u64::from(width), u64::from(height), u64::from(resize));
+    if width <= height {
+        (resize, resize * height / width)
+    } else {
+        (resize * width / height, resize)
+    }
+}
+
+/// One dimension of the crop, mapped back from the resized image: where it starts in the source,
+/// how much of the source it shows.
+fn source_span(source: u32, resized: u64, crop: u32) -> (f64, f64) {
+    let (source, resized, crop) = (f64::from(source), resized as f64, f64::from(crop));
+    // Python's round, which torchvision's CenterCrop uses, takes halves to the even neighbour.
+    let offset = ((resized - crop) / 2.0).round_ties_even();
+    let scale = source / resized;
+    let start = offset * scale;
+    // Rounding must not carry the end beyond the image.
+    (start, (crop * scale).min(source - start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resized_size_follows_torchvision() {
+        // Computed by torchvision's _compute_resized_output_size.
+        assert_eq!(resized_size(500, 375, 256), (341, 256));
+        assert_eq!(resized_size(333, 500, 232), (232, 348));
+        assert_eq!(resized_size(1, 10_000, 256), (256, 2_560_000));
+        assert_eq!(resized_size(64, 64, 256), (256, 256));
+    }
+
+    #[test]
+    fn the_crop_starts_where_torchvisions_does() {
+        // (229 - 224) / 2 = 2.5 goes to 2, (231 - 224) / 2 = 3.5 to 4.
+        assert_eq!(source_span(229, 229, 224), (2.0, 224.0));
+        assert_eq!(source_span(231, 231, 224), (4.0, 224.0));
+        assert_eq!(source_span(512, 256, 224), (32.0, 448.0));
+    }
+}

@@ -1,3 +1,9 @@
 //! The network: its files, its architecture, its computation.
 
+#[cfg(feature = "torch")]
+pub mod backbone;
+#[cfg(feature = "torch")]
+pub mod head;
+pub mod resnet;
 pub mod state_dict;
+pub mod weights;

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Tries the README's two commands where nothing is prepared: in a minimal Debian 12 in a folder, on a
+# clean clone of the last commit. For developers; removes everything it made.
+#
+# Needs root, debootstrap, git, 12 GB in /var/tmp, and the network. Where sh.rustup.rs cannot be reached,
+# this machine's Rust is lent to the new one, read-only, and that is said.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly SUITE=bookworm
+readonly COMMANDS=(scripts/train.sh scripts/test.sh)
+
+say() { printf 'fresh machine: %s\n' "$*" >&2; }
+die() { printf 'fresh machine: error: %s\n' "$1" >&2; exit "$2"; }
+
+((EUID == 0)) || die "a new root folder needs root: sudo $0" 77
+for tool in debootstrap git unshare; do
+    command -v "$tool" >/dev/null || die "missing: $tool (apt-get install debootstrap git util-linux)" 69
+done
+
+root=$(mktemp -d /var/tmp/fresh-machine.XXXXXX)
+chmod 755 "$root"
+# Nothing of this machine is ever mounted where this shell sees it; see below.
+trap 'rm -rf --one-file-system "$root"' EXIT
+
+say "installing Debian $SUITE into $root"
+debootstrap --variant=minbase "$SUITE" "$root" >"$root.log" 2>&1 ||
+    { tail "$root.log" >&2; die "debootstrap failed; $root.log says why" 69; }
+rm -f "$root.log"
+cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
+git clone --quiet --no-hardlinks . "$root/root/ec2train"
+
+# A certificate authority of this network's own; update-ca-certificates adds it to Debian's.
+mkdir -p "$root/usr/local/share/ca-certificates"
+find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t "$root/usr/local/share/ca-certificates" {} +
+
+lent_rustup=
+if ! curl --fail --silent --location --connect-timeout 10 --output /dev/null https://sh.rustup.rs; then
+    lent_rustup=${RUSTUP_HOME:-$HOME/.rustup}
+    [[ -d $lent_rustup ]] || die "sh.rustup.rs cannot be reached, and there is no rustup here to lend" 69
+    say "sh.rustup.rs cannot be reached: lending $lent_rustup, so installing Rust is not tried"
+    mkdir -p "$root/root/.cargo/bin" "$root/root/.rustup"
+    cp --archive "${CARGO_HOME:-$HOME/.cargo}/bin/." "$root/root/.cargo/bin/"
+fi
+
+# Runs a command in the new root, with /proc, /dev and the lent Rust. They are mounted in a mount
+# namespace of their own, which ends with the command, however that ends.
+in_root() {
+    # shellcheck disable=SC2016  # Expanded by the inner shell.
+    unshare --mount --propagation private bash -euc '
+        root=$1 lent_rustup=$2
+        shift 2
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        if [[ -n $lent_rustup ]]; then
+            mount --bind "$lent_rustup" "$root/root/.rustup"
+            mount -o remount,bind,ro "$root/root/.rustup"
+        fi
+        exec chroot "$root" env -i "$@"' in_root "$root" "$lent_rustup" \
+        HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+        ${no_proxy:+no_proxy="$no_proxy"} "$@" </dev/null
+}
+
+# shellcheck disable=SC2016  # Expanded by dpkg-query.
+packages() { in_root dpkg-query --show --showformat '${Package}\n' | sort; }
+
+packages >"$root/before"
+for command in "${COMMANDS[@]}"; do
+    say "$command"
+    start=$SECONDS
+    status=0
+    in_root "/root/ec2train/$command" || status=$?
+    say "$command ended with $status after $((SECONDS - start)) s"
+    ((status == 0)) || exit "$status"
+done
+say "packages that were installed: $(packages | comm -13 "$root/before" - | tr '\n' ' ')"
+say "disk: $(du -sh --exclude=.rustup "$root" | cut -f1) in all, $(du -sh "$root/root/ec2train" | cut -f1) of it the clone"

@@ -1,0 +1,86 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File, Permissions};
+use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::error::{Action, Error, Result};
+
+/// Replaces `path` with what `write` writes. Whoever reads `path` at any moment, also after a crash
+/// or a power failure, finds the old content or the new, never a part.
+///
+/// # Errors
+/// [`Error::Io`] with the path; the old file is then untouched and nothing is left beside it.
+pub fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let dir = parent(path);
+    // Beside the target, since a rename is atomic within one file system only. The mode is what
+    // any new file gets; the umask is applied to it.
+    let temporary = tempfile::Builder::new()
+        .prefix(".writing-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)
+        .map_err(Error::io(Action::Create, path))?;
+    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
+    write(&mut writer)
+        .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
+        .and_then(|file| file.sync_all())
+        .map_err(Error::io(Action::Write, path))?;
+    temporary.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
+    sync_dir(dir)
+}
+
+/// Creates a folder with all its parents.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn create_dir(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(Error::io(Action::Create, dir))
+}
+
+/// Makes a rename in `dir` survive a power failure.
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(Action::Write, dir))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.json");
+        replace(&path, |file| file.write_all(b"old")).unwrap();
+        let error = replace(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert_eq!(error.exit_code(), 74);
+        assert!(error.to_string().contains("model.json"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        replace(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_ne!(fs::metadata(&path).unwrap().permissions().mode() & 0o044, 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_cannot_be_written_to() {
+        let error = replace(Path::new("/nonexistent/model.pth"), |_| Ok(())).unwrap_err();
+        assert_eq!(error.exit_code(), 73);
+    }
+}

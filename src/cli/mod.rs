@@ -1,0 +1,113 @@
+//! The command line.
+
+mod check;
+mod evaluate;
+mod predict;
+mod status;
+mod train;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Action, Error, Result};
+use crate::job::Job;
+use crate::{config, fetch, sample};
+
+/// Trains an image classifier by transfer learning on a CPU machine.
+///
+/// Without a command it trains: ResNet50 with a new head, on data/dogImages, into TrainedModels.
+/// Paths and hyperparameters are constants in src/config.rs.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Work on the built-in sample: drawn images and a constructed backbone, not pretrained
+    #[arg(long, global = true)]
+    sample: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train, test, save TrainedModels/model.pth (what happens without a command)
+    Train,
+    /// Evaluate the saved model on the test split
+    Evaluate,
+    /// Classify images with the saved model
+    Predict {
+        /// Image files
+        #[arg(required = true)]
+        images: Vec<PathBuf>,
+        /// Write JSON, with all logits
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every image of the data set and report what is wrong
+    Check {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the running or last run, and the saved model
+    Status,
+    /// Download the pretrained weights and the dog breeds
+    Fetch,
+    /// Draw the built-in sample
+    Sample,
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// The error's exit code is the process's.
+    pub fn run(self) -> Result<()> {
+        let job = if self.sample { Job::sample() } else { Job::real() };
+        match self.command.unwrap_or(Command::Train) {
+            Command::Train => train::run(&job),
+            Command::Evaluate => evaluate::run(&job),
+            Command::Predict { images, json } => predict::run(&job, &images, json),
+            Command::Check { json } => check::run(&job, json),
+            Command::Status => status::run(&job),
+            Command::Fetch => fetch::fetch_all(),
+            Command::Sample => sample::ensure(
+                config::SAMPLE_DATA_DIR.as_ref(),
+                config::SAMPLE_WEIGHTS_DIR.as_ref(),
+            ),
+        }
+    }
+}
+
+/// Results go to stdout, all at once; logs go to stderr. A reader that went away, as `head` does,
+/// is no error.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io(Action::Write, "standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
+    print(&(text + "\n"))
+}
+
+/// One row of a table of measures.
+fn metrics_row(name: &str, metrics: &crate::metrics::Metrics) -> String {
+    format!(
+        "{name:<6} {:>7} {:>9.4} {:>8.2} % {:>8.2} %\n",
+        metrics.num_samples,
+        metrics.loss,
+        100.0 * metrics.top1_accuracy,
+        100.0 * metrics.top5_accuracy
+    )
+}
+
+const METRICS_HEADER: &str = "split   images      loss      top-1      top-5\n";

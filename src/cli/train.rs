@@ -1,0 +1,38 @@
+//! `ec2train train`
+
+use super::{METRICS_HEADER, metrics_row, print};
+use crate::artifact::{MODEL_FILE, Metadata};
+use crate::error::Result;
+use crate::job::{Job, Kind};
+use crate::run::console::seconds;
+use crate::{pipeline, sample};
+
+pub fn run(job: &Job) -> Result<()> {
+    if job.kind == Kind::Sample {
+        sample::ensure(&job.data_dir, &job.weights_dir)?;
+    }
+    let metadata = pipeline::train(job)?;
+    print(&summary(job, &metadata))
+}
+
+fn summary(job: &Job, metadata: &Metadata) -> String {
+    let Metadata { metrics, data, cost, .. } = metadata;
+    let num_images = data.num_train + data.num_valid + data.num_test;
+    let mut text = METRICS_HEADER.to_owned();
+    text += &metrics_row("train", &metrics.train);
+    text += &metrics_row("valid", &metrics.valid);
+    text += &metrics_row("test", &metrics.test);
+    text += &format!(
+        "{num_images} images used, {} skipped; {} in all ({} features, {} head), peak memory {} MB\n",
+        data.skipped.len(),
+        seconds(cost.total_seconds),
+        seconds(cost.features_seconds),
+        seconds(cost.fit_seconds),
+        cost.peak_memory_bytes / 1_000_000
+    );
+    if metadata.kind == Kind::Sample {
+        text += &format!("This is {}.\n", metadata.description);
+    }
+    text += &format!("Saved {}\n", job.model_dir.join(MODEL_FILE).display());
+    text
+}

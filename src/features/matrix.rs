@@ -1,0 +1,43 @@
+//! Features of a split with their targets.
+
+use tch::Tensor;
+
+use crate::error::Result;
+
+/// One row per image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureMatrix {
+    /// Columns.
+    pub num_features: usize,
+    /// `[N, F]` f32, row by row.
+    pub values: Vec<f32>,
+    /// `[N]` class ids.
+    pub targets: Vec<usize>,
+}
+
+impl FeatureMatrix {
+    /// No rows yet.
+    pub fn new(num_features: usize) -> Self {
+        FeatureMatrix { num_features, values: Vec::new(), targets: Vec::new() }
+    }
+
+    /// Adds the features `[F]` of one image.
+    pub fn push(&mut self, row: &[f32], target: usize) {
+        debug_assert_eq!(row.len(), self.num_features);
+        self.values.extend_from_slice(row);
+        self.targets.push(target);
+    }
+
+    /// The features `[F]` of each image.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.num_features)
+    }
+
+    /// A tensor `[N, F]` f32 with a copy of the values.
+    ///
+    /// # Errors
+    /// When libtorch fails, as it does without memory.
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(&self.values)?.f_view([-1, self.num_features as i64])?)
+    }
+}

@@ -1,0 +1,54 @@
+//! SHA-256 of files as hex.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Action, Error, Result};
+
+/// Bytes read at a time.
+const BLOCK_BYTES: usize = 1 << 18;
+
+/// The digest as 64 lowercase hex digits.
+pub(super) fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Feeds everything that `reader` still has to `hasher`; returns the number of bytes.
+pub(super) fn absorb(hasher: &mut Sha256, mut reader: impl Read) -> io::Result<u64> {
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut num_bytes = 0;
+    loop {
+        match reader.read(&mut block) {
+            Ok(0) => return Ok(num_bytes),
+            Ok(n) => {
+                hasher.update(&block[..n]);
+                num_bytes += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// SHA-256 and length in bytes of the file at `path`.
+pub(super) fn of_file(path: &Path) -> Result<(String, u64)> {
+    let file = File::open(path).map_err(Error::io(Action::Read, path))?;
+    let mut hasher = Sha256::new();
+    let num_bytes = absorb(&mut hasher, file).map_err(Error::io(Action::Read, path))?;
+    Ok((hex(hasher), num_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_the_one_of_fips_180() {
+        let mut hasher = Sha256::new();
+        assert_eq!(absorb(&mut hasher, &b"abc"[..]).unwrap(), 3);
+        assert_eq!(hex(hasher), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

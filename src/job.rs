@@ -1,0 +1,63 @@
+//! What one run reads, how it trains, where it writes.
+
+use std::path::PathBuf;
+
+use crate::config;
+use crate::run::host;
+use crate::train::fit::Hyperparameters;
+
+/// Whether a run's data and weights are the user's or drawn by this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Photographs and a pretrained backbone.
+    Real,
+    /// The built-in sample: drawn images, a constructed backbone that was never trained.
+    Sample,
+}
+
+/// The constants of [`config`], or what SageMaker gives in their place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Sample or real.
+    pub kind: Kind,
+    /// Holds `train`, `valid` and `test`.
+    pub data_dir: PathBuf,
+    /// Holds the backbone's weights.
+    pub weights_dir: PathBuf,
+    /// The weights file that is used when it is there.
+    pub weights_file: &'static str,
+    /// Receives the artifacts.
+    pub model_dir: PathBuf,
+    /// Threads that extract features. The result does not depend on it.
+    pub num_workers: usize,
+    /// How the head is fitted.
+    pub hyperparameters: Hyperparameters,
+}
+
+impl Job {
+    /// The main job.
+    pub fn real() -> Self {
+        Job {
+            kind: Kind::Real,
+            data_dir: config::DATA_DIR.into(),
+            weights_dir: config::WEIGHTS_DIR.into(),
+            weights_file: config::WEIGHTS_FILE,
+            model_dir: config::MODEL_DIR.into(),
+            num_workers: host::num_cpus(),
+            hyperparameters: Hyperparameters::default(),
+        }
+    }
+
+    /// The same job on the built-in sample.
+    pub fn sample() -> Self {
+        Job {
+            kind: Kind::Sample,
+            data_dir: config::SAMPLE_DATA_DIR.into(),
+            weights_dir: config::SAMPLE_WEIGHTS_DIR.into(),
+            weights_file: config::SAMPLE_WEIGHTS_FILE,
+            model_dir: config::SAMPLE_MODEL_DIR.into(),
+            ..Job::real()
+        }
+    }
+}

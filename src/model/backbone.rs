@@ -1,0 +1,173 @@
+//! The frozen backbone: normalized pixels to pooled features.
+//!
+//! Batch norm in eval mode is an affine map per channel with constants known when the weights are
+//! loaded, so it is folded into the convolution before it, in f64. Activations and weights are kept
+//! channels-last, oneDNN's fastest layout, which libtorch recognizes by the strides.
+
+use tch::{Kind, Tensor};
+
+use super::resnet::{self, Bottleneck, ConvNorm};
+use super::state_dict::StateDict;
+use crate::config::CROP;
+use crate::error::{Error, Result};
+
+/// PyTorch's default of `BatchNorm2d`; torchvision's ResNet does not change it.
+const NORM_EPSILON: f64 = 1e-5;
+
+/// ResNet50 without its head.
+///
+/// Not `Sync`, as no libtorch tensor is: each worker takes a [`Backbone::share`] of its own.
+#[derive(Debug)]
+pub struct Backbone {
+    stem: FoldedConv,
+    blocks: Vec<FoldedBottleneck>,
+}
+
+impl Backbone {
+    /// Folds the weights. `state_dict` has passed [`StateDict::check`] against
+    /// [`resnet::tensor_specs`].
+    ///
+    /// # Errors
+    /// When a tensor is missing or libtorch refuses one.
+    pub fn new(state_dict: &StateDict) -> Result<Self> {
+        let stem = FoldedConv::new(state_dict, &resnet::stem())?;
+        let blocks = resnet::bottlenecks()
+            .iter()
+            .map(|block| FoldedBottleneck::new(state_dict, block))
+            .collect::<Result<_>>()?;
+        Ok(Backbone { stem, blocks })
+    }
+
+    /// Another handle on the same weights, for another thread.
+    pub fn share(&self) -> Self {
+        let blocks = self.blocks.iter().map(FoldedBottleneck::share).collect();
+        Backbone { stem: self.stem.share(), blocks }
+    }
+
+    /// Pooled features `[N, 2048]` f32 of normalized pixels, `[N, 224, 224, 3]` f32 in `pixels`.
+    ///
+    /// # Errors
+    /// When libtorch fails, as it does without memory.
+    pub fn forward(&self, pixels: &[f32]) -> Result<Tensor> {
+        let side = i64::from(CROP);
+        tch::no_grad(|| {
+            let x = Tensor::f_from_slice(pixels)?.f_view([-1, side, side, 3])?;
+            let x = x.f_permute([0, 3, 1, 2])?; // [N, 3, 224, 224], channels last
+            let x = self.stem.forward(&x)?.f_relu_()?;
+            let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+            for block in &self.blocks {
+                x = block.forward(&x)?;
+            }
+            let x = x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?; // [N, 2048]
+            Ok(x)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct FoldedBottleneck {
+    convs: [FoldedConv; 3],
+    downsample: Option<FoldedConv>,
+}
+
+impl FoldedBottleneck {
+    fn new(state_dict: &StateDict, block: &Bottleneck) -> Result<Self> {
+        let [conv1, conv2, conv3] = &block.convs;
+        Ok(FoldedBottleneck {
+            convs: [
+                FoldedConv::new(state_dict, conv1)?,
+                FoldedConv::new(state_dict, conv2)?,
+                FoldedConv::new(state_dict, conv3)?,
+            ],
+            downsample: block
+                .downsample
+                .as_ref()
+                .map(|conv| FoldedConv::new(state_dict, conv))
+                .transpose()?,
+        })
+    }
+
+    fn share(&self) -> Self {
+        FoldedBottleneck {
+            convs: self.convs.each_ref().map(FoldedConv::share),
+            downsample: self.downsample.as_ref().map(FoldedConv::share),
+        }
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
+        let [conv1, conv2, conv3] = &self.convs;
+        let out = conv1.forward(x)?.f_relu_()?;
+        let out = conv2.forward(&out)?.f_relu_()?;
+        let mut out = conv3.forward(&out)?;
+        match &self.downsample {
+            Some(downsample) => out.f_add_(&downsample.forward(x)?)?.f_relu_(),
+            None => out.f_add_(x)?.f_relu_(),
+        }
+    }
+}
+
+/// A convolution with the norm after it folded in.
+#[derive(Debug)]
+struct FoldedConv {
+    /// `[out, in, kernel, kernel]` f32, channels last.
+    weight: Tensor,
+    /// `[out]` f32.
+    bias: Tensor,
+    stride: i64,
+    padding: i64,
+}
+
+impl FoldedConv {
+    fn new(state_dict: &StateDict, conv_norm: &ConvNorm) -> Result<Self> {
+        let tensor = |prefix: &str, name: &str| -> Result<Vec<f32>> {
+            let name = format!("{prefix}.{name}");
+            let tensor = state_dict
+                .get(&name)
+                .ok_or_else(|| Error::Internal(format!("{name} is not in the state dict")))?;
+            Ok(tensor.to_f32())
+        };
+        let mut weight = tensor(&conv_norm.conv, "weight")?;
+        let [gamma, beta, mean, var] =
+            ["weight", "bias", "running_mean", "running_var"].map(|n| tensor(&conv_norm.norm, n));
+        let (gamma, beta, mean, var) = (gamma?, beta?, mean?, var?);
+
+        let per_channel = weight.len() / conv_norm.out_channels;
+        let mut bias = Vec::with_capacity(conv_norm.out_channels);
+        for (channel, weight) in weight.chunks_exact_mut(per_channel).enumerate() {
+            let scale = f64::from(gamma[channel]) / (f64::from(var[channel]) + NORM_EPSILON).sqrt();
+            for value in weight {
+                *value = (f64::from(*value) * scale) as f32;
+            }
+            bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
+        }
+
+        let kernel = conv_norm.kernel as i64;
+        let shape = [conv_norm.out_channels as i64, conv_norm.in_channels as i64, kernel, kernel];
+        let weight = Tensor::f_from_slice(&weight)?.f_view(shape)?;
+        Ok(FoldedConv {
+            weight: channels_last(&weight)?,
+            bias: Tensor::f_from_slice(&bias)?,
+            stride: conv_norm.stride as i64,
+            padding: conv_norm.padding() as i64,
+        })
+    }
+
+    fn share(&self) -> Self {
+        FoldedConv {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            stride: self.stride,
+            padding: self.padding,
+        }
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)
+    }
+}
+
+/// The same `[N, C, H, W]` tensor, stored as `[N, H, W, C]`.
+fn channels_last(x: &Tensor) -> Result<Tensor, tch::TchError> {
+    x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+}

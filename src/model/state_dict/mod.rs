@@ -1,0 +1,17 @@
+//! Named tensors, as PyTorch stores them.
+
+mod assembly;
+mod check;
+mod checkpoint;
+mod fault;
+mod legacy_file;
+mod load;
+mod map;
+mod pickle;
+mod safetensors_file;
+mod save;
+mod tensor;
+mod zip_file;
+
+pub use map::StateDict;
+pub use tensor::{Dtype, TensorData, TensorSpec};

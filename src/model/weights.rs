@@ -1,0 +1,146 @@
+//! The backbone's weights file: which one, whether it is whole, what it holds.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::resnet;
+use super::state_dict::{Dtype, StateDict, TensorData};
+use crate::config::{RESIZE_V1, RESIZE_V2, WEIGHTS_URLS};
+use crate::error::{Action, Error, Result};
+
+/// A backbone's tensors with what has to be known about them.
+#[derive(Debug)]
+pub struct Weights {
+    /// The file.
+    pub path: PathBuf,
+    /// Of the file, in lower-case hex.
+    pub sha256: String,
+    /// Shorter side after resizing, in pixels, in the recipe these weights were trained with.
+    pub resize: u32,
+    /// Every tensor of ResNet50 but the head's.
+    pub state_dict: StateDict,
+}
+
+impl Weights {
+    /// Finds the file (see [`find`]) and reads it.
+    ///
+    /// # Errors
+    /// [`Error::InputMissing`] without a file; [`Error::BadData`] when its SHA-256 is not the one
+    /// in its name, or it is not a ResNet50.
+    pub fn load(dir: &Path, preferred: &str) -> Result<Self> {
+        let path = find(dir, preferred)?;
+        let sha256 = sha256_of(&path)?;
+        require_name_matches(&path, &sha256)?;
+        let mut state_dict = StateDict::load(&path)?;
+        // The head is replaced; whatever number of classes it had is of no interest.
+        state_dict.remove("fc.weight");
+        state_dict.remove("fc.bias");
+        require_backbone(&mut state_dict, &path)?;
+        Ok(Weights { resize: resize_of(&path), path, sha256, state_dict })
+    }
+}
+
+/// The file `preferred` in `dir`, else the only `resnet50*.pth` or `.safetensors` there.
+///
+/// # Errors
+/// [`Error::InputMissing`] when there is none, [`Error::BadData`] when there are several.
+pub fn find(dir: &Path, preferred: &str) -> Result<PathBuf> {
+    let path = dir.join(preferred);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let mut others = Vec::new();
+    if let Ok(entries) = fs::read_dir(dir) {
+        for entry in entries {
+            let other = entry.map_err(Error::io(Action::Read, dir))?.path();
+            let name = other.file_name().unwrap_or_default().to_string_lossy();
+            let is_weights = name.ends_with(".pth") || name.ends_with(".safetensors");
+            if name.starts_with("resnet50") && is_weights {
+                others.push(other);
+            }
+        }
+    }
+    others.sort();
+    match others.as_slice() {
+        [] => Err(Error::InputMissing {
+            what: "pretrained weights",
+            path,
+            remedy: format!(
+                "`ec2train fetch` downloads them, or copy {} there by hand.\n  \
+                 Without them, `ec2train train --sample` shows the program on its built-in sample.",
+                WEIGHTS_URLS[0]
+            ),
+        }),
+        [only] => {
+            log::info!("{preferred} is not in {}; using {}", dir.display(), only.display());
+            Ok(only.clone())
+        }
+        several => Err(Error::bad_data(
+            dir,
+            format!("holds {} weights files, none of them {preferred}", several.len()),
+            format!("Leave one of them there, or add {preferred}."),
+        )),
+    }
+}
+
+/// SHA-256 of a file, in lower-case hex.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn sha256_of(path: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).map_err(Error::io(Action::Read, path))?;
+    io::copy(&mut file, &mut hasher).map_err(Error::io(Action::Read, path))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// `resnet50-0676ba61.pth` names the first digits of its SHA-256, as every file of torch hub does.
+fn require_name_matches(path: &Path, sha256: &str) -> Result<()> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let Some((_, digits)) = stem.rsplit_once('-') else { return Ok(()) };
+    let names_hash = digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !names_hash || sha256.starts_with(&digits.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(Error::bad_data(
+        path,
+        format!("its SHA-256 begins with {}, its name says {digits}", &sha256[..8]),
+        "The download was cut off or altered: delete the file and run `ec2train fetch`.",
+    ))
+}
+
+/// Checks names and shapes. Counters that old files lack are added: torchvision's strict loading
+/// asks for them, eval mode does not use them.
+fn require_backbone(state_dict: &mut StateDict, path: &Path) -> Result<()> {
+    let specs: Vec<_> =
+        resnet::tensor_specs(0).into_iter().filter(|spec| !spec.name.starts_with("fc.")).collect();
+    for spec in &specs {
+        if spec.dtype == Dtype::I64 && state_dict.get(&spec.name).is_none() {
+            state_dict.insert(spec.name.clone(), TensorData::scalar_i64(0));
+        }
+    }
+    state_dict.check(path, &specs)?;
+    // model.pth is f32 throughout, in torchvision's order, whatever the file was.
+    let mut ordered = StateDict::new();
+    for spec in specs {
+        let Some(tensor) = state_dict.remove(&spec.name) else { continue };
+        let tensor = if spec.dtype == Dtype::F32 && tensor.dtype != Dtype::F32 {
+            TensorData::from_f32(&tensor.shape, &tensor.to_f32())
+        } else {
+            tensor
+        };
+        ordered.insert(spec.name, tensor);
+    }
+    *state_dict = ordered;
+    Ok(())
+}
+
+/// IMAGENET1K_V2 was evaluated at 232, everything else follows V1.
+fn resize_of(path: &Path) -> u32 {
+    let is_v2 =
+        path.file_name().is_some_and(|name| WEIGHTS_URLS[1].ends_with(&*name.to_string_lossy()));
+    if is_v2 { RESIZE_V2 } else { RESIZE_V1 }
+}

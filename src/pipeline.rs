@@ -1,0 +1,419 @@
+//! The main job from end to end, and the use of what it leaves.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::artifact::{
+    self, BackboneOrigin, Cost, DataSummary, FileNote, Metadata, SplitMetrics, TrainedModel,
+    Transform,
+};
+use crate::atomic_file;
+use crate::config::{CROP, EXPECTED_NUM_CLASSES, NUM_FEATURES};
+use crate::data::image_folder::{ImageFolder, Sample, Split};
+use crate::data::leakage::find_leaks;
+use crate::data::transform::EvalTransform;
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate;
+use crate::features::FeatureMatrix;
+use crate::features::extract::{Outcome, extract};
+use crate::job::{Job, Kind};
+use crate::metrics::Metrics;
+use crate::model::backbone::Backbone;
+use crate::model::head::{Head, to_vec};
+use crate::model::weights::Weights;
+use crate::run::console::{Progress, seconds};
+use crate::run::host::{self, Host};
+use crate::run::lock::RunLock;
+use crate::run::status::StatusWriter;
+use crate::train::fit::{self, Epoch};
+
+/// Trains, tests and saves, as `job` says.
+///
+/// # Errors
+/// Everything a user can mend is named in the error. The artifacts of the run before are untouched
+/// until the new ones are whole.
+pub fn train(job: &Job) -> Result<Metadata> {
+    atomic_file::create_dir(&job.model_dir)?;
+    let _lock = RunLock::acquire(&job.model_dir)?;
+    let mut status = StatusWriter::start(&job.model_dir)?;
+    let result = train_locked(job, &mut status);
+    let error = result.as_ref().err().map(ToString::to_string);
+    let ended = status.end(error);
+    let metadata = result?;
+    ended?;
+    Ok(metadata)
+}
+
+fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
+    let started = Instant::now();
+    let host = Host::detect();
+    log::info!("{} on {} ({} workers)", program(), host.cpu_model, job.num_workers);
+    announce_sample(job.kind);
+
+    let folder = ImageFolder::scan(&job.data_dir)?;
+    let num_classes = folder.classes.len();
+    log::info!(
+        "{}: {num_classes} classes; {} train, {} valid, {} test images",
+        job.data_dir.display(),
+        folder.samples(Split::Train).len(),
+        folder.samples(Split::Valid).len(),
+        folder.samples(Split::Test).len()
+    );
+    if num_classes != EXPECTED_NUM_CLASSES {
+        log::warn!("{num_classes} classes, where the dog breeds have {EXPECTED_NUM_CLASSES}");
+    }
+
+    let weights = Weights::load(&job.weights_dir, job.weights_file)?;
+    log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
+    let transform = EvalTransform::imagenet(weights.resize);
+
+    let features_started = Instant::now();
+    status.stage("features", folder.num_samples())?;
+    let mut extracted = extract_folder(job, &folder, &weights, &transform, status)?;
+    let features_seconds = features_started.elapsed().as_secs_f64();
+    report_files(&extracted.data);
+    for split in Split::ALL {
+        require_usable(&folder, &extracted, split)?;
+    }
+
+    let fit_started = Instant::now();
+    status.stage("epochs", job.hyperparameters.max_epochs)?;
+    let [train, valid, test] = &mut extracted.splits;
+    let fitted = fit::fit(train, valid, num_classes, &job.hyperparameters, |epoch| {
+        log_epoch(epoch);
+        status.inc(1)
+    })?;
+    let fit_seconds = fit_started.elapsed().as_secs_f64();
+    log::info!(
+        "kept epoch {} of {}, trained in {}",
+        fitted.best_epoch,
+        fitted.history.len(),
+        seconds(fit_seconds)
+    );
+
+    let metrics = SplitMetrics {
+        train: evaluate(&fitted.head, train)?,
+        valid: evaluate(&fitted.head, valid)?,
+        test: evaluate(&fitted.head, test)?,
+    };
+    warn_if_guessing(&metrics.valid, num_classes);
+
+    status.stage("saving", 0)?;
+    let mut state_dict = weights.state_dict;
+    fitted.head.write_to(&mut state_dict)?;
+    let mut metadata = Metadata {
+        program: program(),
+        created: jiff::Timestamp::now(),
+        kind: job.kind,
+        description: describe(job.kind).into(),
+        architecture: "resnet50".into(),
+        model_sha256: String::new(),
+        class_names: folder.classes.class_names().to_vec(),
+        transform: Transform {
+            resize: transform.resize,
+            crop: transform.crop,
+            mean: transform.mean,
+            std: transform.std,
+        },
+        backbone: BackboneOrigin {
+            file: weights.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256: weights.sha256,
+        },
+        hyperparameters: job.hyperparameters.clone(),
+        best_epoch: fitted.best_epoch,
+        num_epochs: fitted.history.len(),
+        metrics,
+        data: extracted.data,
+        host,
+        cost: Cost {
+            num_workers: job.num_workers,
+            features_seconds,
+            fit_seconds,
+            total_seconds: started.elapsed().as_secs_f64(),
+            peak_memory_bytes: host::peak_memory_bytes(),
+        },
+    };
+    artifact::save(&job.model_dir, &state_dict, &mut metadata, &fitted.history)?;
+    Ok(metadata)
+}
+
+/// The saved model's measures on the test split.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// What model.json says.
+    pub metadata: Metadata,
+    /// On the images of the test split as they are now.
+    pub test: Metrics,
+    /// Files of the test split that could not be used.
+    pub skipped: Vec<FileNote>,
+}
+
+/// Evaluates the saved model of `job` on its test split.
+///
+/// # Errors
+/// As [`train`]; [`Error::BadData`] when the classes on disk are not those of the model.
+pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
+    let predictor = Predictor::load(job)?;
+    let folder = ImageFolder::scan(&job.data_dir)?;
+    if folder.classes.class_names() != predictor.metadata.class_names {
+        return Err(Error::bad_data(
+            &job.data_dir,
+            format!(
+                "its {} classes are not the {} classes the model was trained on",
+                folder.classes.len(),
+                predictor.metadata.class_names.len()
+            ),
+            "Run `ec2train` to train on this data set, or put the other one back.",
+        ));
+    }
+    let samples = folder.samples(Split::Test);
+    let paths: Vec<&Path> = samples.iter().map(|sample| sample.path.as_path()).collect();
+    let mut progress = Progress::new("test", "images", paths.len() as u64);
+    let outcomes = predictor.extract(&paths, |done| progress.inc(done as u64))?;
+    progress.finish();
+
+    let mut features = FeatureMatrix::new(NUM_FEATURES);
+    let mut skipped = Vec::new();
+    for (sample, outcome) in samples.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Used { features: row, .. } => features.push(&row, sample.target),
+            Outcome::Skipped(reason) => {
+                skipped.push(FileNote { path: sample.path.clone(), reason });
+            }
+        }
+    }
+    if features.targets.is_empty() {
+        let remedy = "`ec2train check` lists what is wrong with each file.";
+        return Err(Error::bad_data(job.data_dir.join("test"), "holds no usable image", remedy));
+    }
+    let test = evaluate(&predictor.head, &features)?;
+    Ok(Evaluation { metadata: predictor.metadata, test, skipped })
+}
+
+/// The saved model, ready to classify images.
+#[derive(Debug)]
+pub struct Predictor {
+    /// What model.json says.
+    pub metadata: Metadata,
+    transform: EvalTransform,
+    backbone: Backbone,
+    head: Head,
+    num_workers: usize,
+}
+
+impl Predictor {
+    /// Loads the saved model of `job`.
+    ///
+    /// # Errors
+    /// As [`artifact::load`].
+    pub fn load(job: &Job) -> Result<Self> {
+        let TrainedModel { metadata, state_dict } = artifact::load(&job.model_dir)?;
+        if metadata.transform.crop != CROP {
+            let reason = format!("asks for {} pixels, not {CROP}", metadata.transform.crop);
+            let remedy = "It was written by another version: run `ec2train` again.";
+            return Err(Error::bad_data(
+                job.model_dir.join(artifact::METADATA_FILE),
+                reason,
+                remedy,
+            ));
+        }
+        Ok(Predictor {
+            transform: EvalTransform {
+                resize: metadata.transform.resize,
+                crop: metadata.transform.crop,
+                mean: metadata.transform.mean,
+                std: metadata.transform.std,
+            },
+            backbone: Backbone::new(&state_dict)?,
+            head: Head::from_state_dict(&state_dict)?,
+            num_workers: job.num_workers,
+            metadata,
+        })
+    }
+
+    /// Logits `[C]` of each image, or why it cannot be used, in the order of the paths.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn logits(&self, paths: &[&Path]) -> Result<Vec<Result<Vec<f32>, String>>> {
+        self.extract(paths, |_| ())?
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Used { features, .. } => {
+                    let row = tch::Tensor::f_from_slice(&features)?.f_unsqueeze(0)?; // [1, F]
+                    Ok(Ok(to_vec(&self.head.forward(&row)?)?))
+                }
+                Outcome::Skipped(reason) => Ok(Err(reason)),
+            })
+            .collect()
+    }
+
+    fn extract(&self, paths: &[&Path], on_progress: impl FnMut(usize)) -> Result<Vec<Outcome>> {
+        extract(paths, &self.transform, &self.backbone, self.num_workers, on_progress)
+    }
+}
+
+/// Features of every usable image, with what was found on the way.
+struct Extracted {
+    /// Train, valid, test.
+    splits: [FeatureMatrix; 3],
+    /// For each split, how many images of each class were used.
+    used: [Vec<usize>; 3],
+    data: DataSummary,
+}
+
+fn extract_folder(
+    job: &Job,
+    folder: &ImageFolder,
+    weights: &Weights,
+    transform: &EvalTransform,
+    status: &mut StatusWriter,
+) -> Result<Extracted> {
+    let samples: Vec<(Split, &Sample)> = Split::ALL
+        .iter()
+        .flat_map(|&split| folder.samples(split).iter().map(move |sample| (split, sample)))
+        .collect();
+    let paths: Vec<&Path> = samples.iter().map(|(_, sample)| sample.path.as_path()).collect();
+    let backbone = Backbone::new(&weights.state_dict)?;
+    let mut progress = Progress::new("features", "images", paths.len() as u64);
+    let mut status_error = None;
+    let outcomes = extract(&paths, transform, &backbone, job.num_workers, |done| {
+        progress.inc(done as u64);
+        status_error = status_error.take().or(status.inc(done).err());
+    })?;
+    progress.finish();
+    status_error.map_or(Ok(()), Err)?;
+
+    let mut splits = Split::ALL.map(|_| FeatureMatrix::new(NUM_FEATURES));
+    let mut used = Split::ALL.map(|_| vec![0; folder.classes.len()]);
+    let mut skipped: Vec<FileNote> = folder
+        .skipped
+        .iter()
+        .map(|file| FileNote { path: file.path.clone(), reason: file.reason.clone() })
+        .collect();
+    let mut damaged = Vec::new();
+    let mut contents = Vec::new();
+    for (&(split, sample), outcome) in samples.iter().zip(outcomes) {
+        let note = |reason| FileNote { path: sample.path.clone(), reason };
+        match outcome {
+            Outcome::Used { features, content, warning } => {
+                splits[split as usize].push(&features, sample.target);
+                used[split as usize][sample.target] += 1;
+                contents.push((split, sample.path.as_path(), content));
+                damaged.extend(warning.map(note));
+            }
+            Outcome::Skipped(reason) => skipped.push(note(reason)),
+        }
+    }
+    let [num_train, num_valid, num_test] = splits.each_ref().map(|split| split.targets.len());
+    let data = DataSummary {
+        dir: job.data_dir.clone(),
+        fingerprint: fingerprint(&folder.root, &contents),
+        num_train,
+        num_valid,
+        num_test,
+        skipped,
+        damaged,
+        leaks: find_leaks(contents.iter().copied()),
+    };
+    Ok(Extracted { splits, used, data })
+}
+
+/// BLAKE3 over the path below `root` and the content of every image.
+fn fingerprint(root: &Path, contents: &[(Split, &Path, blake3::Hash)]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (_, path, content) in contents {
+        let path = path.strip_prefix(root).unwrap_or(path);
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(&[0]);
+        hasher.update(content.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A class that had images must have usable ones: its output would be trained on nothing, or be
+/// judged on nothing.
+fn require_usable(folder: &ImageFolder, extracted: &Extracted, split: Split) -> Result<()> {
+    let mut found = vec![0usize; folder.classes.len()];
+    for sample in folder.samples(split) {
+        found[sample.target] += 1;
+    }
+    let emptied: Vec<PathBuf> = (0..folder.classes.len())
+        .filter(|&target| found[target] > 0 && extracted.used[split as usize][target] == 0)
+        .map(|target| folder.root.join(split.name()).join(folder.classes.name(target)))
+        .collect();
+    match emptied.first() {
+        None => Ok(()),
+        Some(dir) => Err(Error::bad_data(
+            dir,
+            match emptied.len() {
+                1 => "none of its images can be used".to_owned(),
+                n => format!("none of its images can be used, nor those of {} more classes", n - 1),
+            },
+            "`ec2train check` lists what is wrong with each file.",
+        )),
+    }
+}
+
+fn report_files(data: &DataSummary) {
+    for (files, what) in [(&data.skipped, "skipped"), (&data.damaged, "used although damaged")] {
+        if !files.is_empty() {
+            log::warn!("{} files {what}:", files.len());
+            for file in files {
+                log::warn!("  {}: {}", file.path.display(), file.reason);
+            }
+        }
+    }
+    if !data.leaks.is_empty() {
+        log::warn!(
+            "{} images of valid or test are in train too, so the measures below flatter the model:",
+            data.leaks.len()
+        );
+        for leak in &data.leaks {
+            log::warn!("  {} is {}", leak.held_out.display(), leak.train.display());
+        }
+    }
+}
+
+fn log_epoch(epoch: &Epoch) {
+    log::info!(
+        "epoch {:3}: train loss {:.4}, top-1 {:5.2} %; valid loss {:.4}, top-1 {:5.2} %, top-5 {:5.2} %",
+        epoch.epoch,
+        epoch.train.loss,
+        100.0 * epoch.train.top1_accuracy,
+        epoch.valid.loss,
+        100.0 * epoch.valid.top1_accuracy,
+        100.0 * epoch.valid.top5_accuracy
+    );
+}
+
+fn warn_if_guessing(valid: &Metrics, num_classes: usize) {
+    let chance = (num_classes as f64).ln();
+    if num_classes > 1 && valid.loss >= chance {
+        log::warn!(
+            "the validation loss {:.4} is no better than guessing ({chance:.4}): the features do \
+             not tell these classes apart",
+            valid.loss
+        );
+    }
+}
+
+fn announce_sample(kind: Kind) {
+    if kind == Kind::Sample {
+        log::warn!("{}", describe(kind));
+    }
+}
+
+fn describe(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Real => "ResNet50 with a new head, trained on local folders",
+        Kind::Sample => {
+            "the built-in sample: drawn textures and a constructed backbone that was never \
+             trained. It shows the program at work; it knows no dog breeds"
+        }
+    }
+}
+
+fn program() -> String {
+    format!("ec2train {}", env!("CARGO_PKG_VERSION"))
+}

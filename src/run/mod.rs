@@ -1,0 +1,6 @@
+//! Running unattended.
+
+pub mod console;
+pub mod host;
+pub mod lock;
+pub mod status;

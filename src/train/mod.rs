@@ -1,0 +1,4 @@
+//! Fitting the head on features.
+
+pub mod fit;
+pub mod schedule;

@@ -1,0 +1,82 @@
+//! The folded backbone against torchvision, with weights that both compute from one formula.
+#![cfg(feature = "torch")]
+
+use std::path::Path;
+
+use ec2train::model::backbone::Backbone;
+use ec2train::model::head::to_vec;
+use ec2train::model::resnet::tensor_specs;
+use ec2train::model::state_dict::{Dtype, StateDict, TensorData, TensorSpec};
+
+const IMAGE_LEN: usize = 224 * 224 * 3;
+
+/// `count` numbers in [0, 1), as `uniform` in golden/backbone/generate.py.
+fn uniform(stream: u64, count: usize) -> impl Iterator<Item = f64> {
+    (0..count as u64).map(move |index| {
+        let mut z = ((stream << 32) + index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 24)
+    })
+}
+
+/// As `tensor` in golden/backbone/generate.py.
+fn tensor(stream: u64, spec: &TensorSpec) -> TensorData {
+    if spec.dtype == Dtype::I64 {
+        return TensorData::scalar_i64(0);
+    }
+    let len: usize = spec.shape.iter().product();
+    let value = |u: f64| {
+        if spec.shape.len() > 1 {
+            (6.0 / (len / spec.shape[0]) as f64).sqrt() * (2.0 * u - 1.0)
+        } else if spec.name.ends_with("running_var") {
+            0.5 + u
+        } else if spec.name.ends_with("weight") {
+            (if spec.name.contains(".bn3.") { 0.2 } else { 1.0 }) * (0.75 + 0.5 * u)
+        } else {
+            0.2 * (u - 0.5)
+        }
+    };
+    let values: Vec<f32> = uniform(stream, len).map(|u| value(u) as f32).collect();
+    TensorData::from_f32(&spec.shape, &values)
+}
+
+fn backbone() -> Backbone {
+    let mut state_dict = StateDict::new();
+    for (stream, spec) in tensor_specs(1000).iter().enumerate() {
+        state_dict.insert(spec.name.clone(), tensor(stream as u64, spec));
+    }
+    Backbone::new(&state_dict).unwrap()
+}
+
+/// Normalized pixels `[2, 224, 224, 3]`.
+fn pixels() -> Vec<f32> {
+    uniform(1000, 2 * IMAGE_LEN).map(|u| (4.0 * u - 2.0) as f32).collect()
+}
+
+#[test]
+fn features_are_those_of_torchvision() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/backbone/features.safetensors");
+    let expected = StateDict::load(&path).unwrap().get("features").unwrap().to_f32();
+    let found = to_vec(&backbone().forward(&pixels()).unwrap()).unwrap();
+    assert_eq!(found.len(), 2 * 2048);
+    let scale = expected.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= 1e-5 * scale, "{found} {expected}, scale {scale}");
+    }
+}
+
+#[test]
+fn the_features_of_an_image_do_not_depend_on_the_other_images_of_its_batch() {
+    tch::set_num_threads(1);
+    let backbone = backbone();
+    let pixels = pixels();
+    let (first, second) = pixels.split_at(IMAGE_LEN);
+    let features = |batch: &[&[f32]]| to_vec(&backbone.forward(&batch.concat()).unwrap()).unwrap();
+    let alike = features(&[first, first]);
+    let mixed = features(&[second, first]);
+    assert_eq!(alike[..2048], alike[2048..], "both rows of a batch are computed alike");
+    assert_eq!(mixed[2048..], alike[..2048]);
+    assert_ne!(mixed[..2048], alike[..2048]);
+}

@@ -1,0 +1,101 @@
+//! A folder in which the real binary has something to train on.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// Classes of the sample that a test trains on: few, since each image costs a ResNet50.
+pub const NUM_CLASSES: usize = 6;
+
+/// The whole sample, drawn once for all tests of a binary.
+fn sample() -> &'static TempDir {
+    static SAMPLE: OnceLock<TempDir> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let dir = TempDir::new().unwrap();
+        let output = ec2train(dir.path(), &["sample"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        dir
+    })
+}
+
+/// A current directory for the program, with the first classes of the sample as data/dogImages and
+/// its backbone in data/weights.
+pub struct Workplace {
+    dir: TempDir,
+}
+
+impl Workplace {
+    pub fn new() -> Self {
+        let workplace = Workplace::without_weights();
+        let weights = workplace.path("data/weights");
+        fs::create_dir_all(&weights).unwrap();
+        let file = "resnet50-sample.pth";
+        symlink(sample().path().join("data/sample/weights").join(file), weights.join(file)).unwrap();
+        workplace
+    }
+
+    pub fn without_weights() -> Self {
+        let workplace = Workplace { dir: TempDir::new().unwrap() };
+        for split in ["train", "valid", "test"] {
+            let from = sample().path().join("data/sample/images").join(split);
+            for class in sorted_entries(&from).into_iter().take(NUM_CLASSES) {
+                let to = workplace.path("data/dogImages").join(split).join(class.file_name().unwrap());
+                fs::create_dir_all(&to).unwrap();
+                for image in sorted_entries(&class) {
+                    fs::copy(&image, to.join(image.file_name().unwrap())).unwrap();
+                }
+            }
+        }
+        workplace
+    }
+
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        ec2train(self.dir.path(), arguments)
+    }
+
+    /// The images of the class with this index, in order.
+    pub fn images(&self, split: &str, class: usize) -> Vec<PathBuf> {
+        let classes = sorted_entries(&self.path("data/dogImages").join(split));
+        sorted_entries(&classes[class])
+    }
+
+    pub fn class_names(&self) -> Vec<String> {
+        sorted_entries(&self.path("data/dogImages/train"))
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    pub fn metadata(&self) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.path("TrainedModels/model.json")).unwrap()).unwrap()
+    }
+}
+
+pub fn ec2train(dir: &Path, arguments: &[&str]) -> Output {
+    command(dir).args(arguments).output().unwrap()
+}
+
+pub fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ec2train"));
+    command.current_dir(dir).env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+pub fn sorted_entries(dir: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,53 @@
+"""Writes features.safetensors: what torchvision's resnet50 computes with weights from a formula.
+
+The formula stands in tests/backbone.rs too, so that no 100 MB of weights have to be stored.
+Needs numpy, safetensors, torch and torchvision. Run in this folder: python generate.py
+"""
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torchvision.models import resnet50
+
+
+def uniform(stream, count):
+    """`count` numbers in [0, 1): the upper 24 bits of SplitMix64 at stream * 2^32 + index."""
+    z = np.arange(count, dtype=np.uint64) + np.uint64(stream << 32)
+    z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(40)).astype(np.float64) / 2**24
+
+
+def tensor(stream, name, like):
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.int64)
+    values = uniform(stream, like.numel())
+    if like.dim() > 1:
+        # Uniform with the variance of He et al. 2015.
+        bound = np.sqrt(6 / (like.numel() / like.shape[0]))
+        values = bound * (2 * values - 1)
+    elif name.endswith("running_var"):
+        values = 0.5 + values
+    elif name.endswith("weight"):
+        # The last norm of a bottleneck is small, so that 16 sums do not explode.
+        values = (0.2 if ".bn3." in name else 1.0) * (0.75 + 0.5 * values)
+    else:
+        values = 0.2 * (values - 0.5)
+    return torch.from_numpy(values.astype(np.float32).reshape(like.shape))
+
+
+model = resnet50().eval()
+state_dict = {
+    name: tensor(stream, name, like) for stream, (name, like) in enumerate(model.state_dict().items())
+}
+model.load_state_dict(state_dict, strict=True)
+model.fc = torch.nn.Identity()
+
+# Two images, [N, H, W, C] as in memory, in the range of normalized pixels.
+pixels = (4 * uniform(1000, 2 * 224 * 224 * 3) - 2).astype(np.float32).reshape(2, 224, 224, 3)
+with torch.no_grad():
+    features = model(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous())
+print(features.mean().item(), features.std(0).mean().item(), features.max().item())
+save_file({"features": features.contiguous()}, "features.safetensors")

@@ -1,0 +1,164 @@
+//! The fit of the head against scikit-learn, on features that Python wrote.
+#![cfg(feature = "torch")]
+
+use std::path::Path;
+
+use ec2train::evaluate::evaluate;
+use ec2train::features::FeatureMatrix;
+use ec2train::model::head::to_vec;
+use ec2train::model::state_dict::{StateDict, TensorData};
+use ec2train::train::fit::{Fitted, Hyperparameters, fit};
+
+struct Golden {
+    train: FeatureMatrix,
+    valid: FeatureMatrix,
+    tensors: StateDict,
+    expected: serde_json::Value,
+}
+
+impl Golden {
+    fn load() -> Self {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/head");
+        let tensors = StateDict::load(&dir.join("features.safetensors")).unwrap();
+        let text = std::fs::read_to_string(dir.join("expected.json")).unwrap();
+        Golden {
+            train: matrix(&tensors, "train"),
+            valid: matrix(&tensors, "valid"),
+            expected: serde_json::from_str(&text).unwrap(),
+            tensors,
+        }
+    }
+
+    fn number(&self, name: &str) -> f64 {
+        self.expected[name].as_f64().unwrap()
+    }
+
+    fn fit(&self, hyperparameters: &Hyperparameters) -> ec2train::Result<Fitted> {
+        let num_classes = self.number("num_classes") as usize;
+        fit(&self.train, &self.valid, num_classes, hyperparameters, |_| Ok(()))
+    }
+
+    /// Long enough, and without early stopping, to reach the optimum.
+    fn to_the_end(&self) -> Hyperparameters {
+        Hyperparameters {
+            l2_penalty: self.number("l2_penalty"),
+            learning_rate: 0.1,
+            max_epochs: 200,
+            patience: 200,
+            ..Hyperparameters::default()
+        }
+    }
+}
+
+fn matrix(tensors: &StateDict, name: &str) -> FeatureMatrix {
+    let values = tensors.get(name).unwrap();
+    FeatureMatrix {
+        num_features: values.shape[1],
+        values: values.to_f32(),
+        targets: integers(tensors.get(&format!("{name}_targets")).unwrap()),
+    }
+}
+
+fn integers(tensor: &TensorData) -> Vec<usize> {
+    let (values, _) = tensor.bytes.as_chunks::<8>();
+    values.iter().map(|bytes| i64::from_le_bytes(*bytes) as usize).collect()
+}
+
+#[test]
+fn the_validation_loss_is_that_of_scikit_learn() {
+    let golden = Golden::load();
+    let fitted = golden.fit(&golden.to_the_end()).unwrap();
+    let last = fitted.history.last().unwrap();
+    let expected = golden.number("valid_loss");
+    assert!(
+        (last.valid.loss / expected - 1.0).abs() < 0.02,
+        "{} against {expected} of scikit-learn",
+        last.valid.loss
+    );
+    assert_eq!(last.valid.top1_accuracy, golden.number("valid_top1_accuracy"));
+}
+
+#[test]
+fn the_weights_of_the_optimum_are_those_of_scikit_learn() {
+    let golden = Golden::load();
+    let mut hyperparameters = golden.to_the_end();
+    // The whole split in one batch has no noise, so it reaches the optimum itself.
+    hyperparameters.batch_size = golden.train.targets.len();
+    hyperparameters.max_epochs = 3000;
+    hyperparameters.patience = 3000;
+    // The best epoch on valid is not the optimum on train: let train choose.
+    let fitted = fit(&golden.train, &golden.train, 10, &hyperparameters, |_| Ok(())).unwrap();
+    let expected = golden.tensors.get("weight").unwrap().to_f32();
+    let weight = to_vec(&fitted.head.weight).unwrap();
+    let scale = expected.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+    for (found, expected) in weight.iter().zip(&expected) {
+        assert!((found - expected).abs() < 0.02 * scale, "{found} {expected} scale {scale}");
+    }
+}
+
+#[test]
+fn the_head_of_the_best_epoch_is_kept_and_works_on_plain_features() {
+    let golden = Golden::load();
+    let mut hyperparameters = golden.to_the_end();
+    hyperparameters.l2_penalty = 0.0;
+    let fitted = golden.fit(&hyperparameters).unwrap();
+    let best = &fitted.history[fitted.best_epoch - 1];
+    let lowest = fitted.history.iter().map(|epoch| epoch.valid.loss).fold(f64::INFINITY, f64::min);
+    assert_eq!(best.valid.loss, lowest);
+    assert!(fitted.best_epoch < fitted.history.len(), "without a penalty it must overfit");
+    let again = evaluate(&fitted.head, &golden.valid).unwrap();
+    assert!((again.loss - best.valid.loss).abs() < 1e-4, "{} {}", again.loss, best.valid.loss);
+    assert_eq!(again.top1_accuracy, best.valid.top1_accuracy);
+}
+
+#[test]
+fn training_ends_when_the_validation_loss_has_not_fallen_for_patience_epochs() {
+    let golden = Golden::load();
+    let mut hyperparameters = golden.to_the_end();
+    hyperparameters.l2_penalty = 0.0;
+    hyperparameters.patience = 5;
+    let fitted = golden.fit(&hyperparameters).unwrap();
+    assert_eq!(fitted.history.len(), fitted.best_epoch + 5);
+    assert!(fitted.history.len() < hyperparameters.max_epochs);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_seed_does_not() {
+    let golden = Golden::load();
+    let hyperparameters = Hyperparameters { max_epochs: 3, ..golden.to_the_end() };
+    let bits = |hyperparameters: &Hyperparameters| -> Vec<u32> {
+        let weight = to_vec(&golden.fit(hyperparameters).unwrap().head.weight).unwrap();
+        weight.iter().map(|value| value.to_bits()).collect()
+    };
+    let other = Hyperparameters { seed: hyperparameters.seed + 1, ..hyperparameters.clone() };
+    assert_eq!(bits(&hyperparameters), bits(&hyperparameters));
+    assert_ne!(bits(&hyperparameters), bits(&other));
+}
+
+#[test]
+fn a_learning_rate_that_diverges_is_an_error_and_not_a_model() {
+    let golden = Golden::load();
+    for learning_rate in [1e4, 1e30] {
+        let hyperparameters = Hyperparameters { learning_rate, ..golden.to_the_end() };
+        let error = golden.fit(&hyperparameters).unwrap_err();
+        assert_eq!(error.exit_code(), 65, "{error}");
+        assert!(error.to_string().contains("learning rate"), "{error}");
+    }
+}
+
+#[test]
+fn a_loss_that_stays_at_chance_is_an_error_that_names_chance() {
+    let golden = Golden::load();
+    let hyperparameters = Hyperparameters { learning_rate: 1e-9, ..golden.to_the_end() };
+    let error = golden.fit(&hyperparameters).unwrap_err();
+    assert_eq!(error.exit_code(), 65);
+    assert!(error.to_string().contains("2.3026"), "ln 10 is not in: {error}");
+}
+
+#[test]
+fn features_that_are_all_alike_are_an_error() {
+    let mut train = FeatureMatrix::new(4);
+    (0..20).for_each(|i| train.push(&[1.0; 4], i % 2));
+    let error = fit(&train, &train, 2, &Hyperparameters::default(), |_| Ok(())).unwrap_err();
+    assert!(error.to_string().contains("alike"), "{error}");
+}
