@@ -107,7 +107,10 @@ fn a_bad_file_is_named_and_nothing_else_suffers() {
     let relative = |path: &std::path::Path| -> String {
         path.strip_prefix(workplace.path(".")).unwrap().to_str().unwrap().to_owned()
     };
-    assert_eq!(paths("skipped", "path"), [relative(&cut.with_file_name("notes.txt")), relative(broken)]);
+    assert_eq!(
+        paths("skipped", "path"),
+        [relative(&cut.with_file_name("notes.txt")), relative(broken)]
+    );
     assert_eq!(paths("damaged", "path"), [relative(cut)]);
     assert_eq!(paths("leaks", "train"), [relative(leaked)]);
     let log = text(&output.stderr);

@@ -18,7 +18,8 @@ use crate::error::{Action, Error, Result};
 /// Files with these extensions, in any case, are images.
 pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
-const LAYOUT: &str = "Expected are train, valid and test, each with one folder of images per class.";
+const LAYOUT: &str =
+    "Expected are train, valid and test, each with one folder of images per class.";
 
 /// The three parts of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

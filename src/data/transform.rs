@@ -57,9 +57,8 @@ impl EvalTransform {
             .map_err(|error| error.to_string())
             .and_then(|source| {
                 let crop = &mut scratch.crop;
-                let mut target =
-                    Image::from_slice_u8(self.crop, self.crop, crop, PixelType::U8x3)
-                        .map_err(|error| error.to_string())?;
+                let mut target = Image::from_slice_u8(self.crop, self.crop, crop, PixelType::U8x3)
+                    .map_err(|error| error.to_string())?;
                 scratch
                     .resizer
                     .resize(&source, &mut target, &options)
@@ -98,7 +97,8 @@ impl EvalTransform {
     /// The part of a `width` x `height` image that the centre crop of the resized image shows:
     /// left, top, width, height, in pixels of the source.
     fn source_rectangle(&self, width: u32, height: u32) -> (f64, f64, f64, f64) {
-        let (resized_width, resized_height) = resized_size(width, height, self.resize.max(self.crop));
+        let (resized_width, resized_height) =
+            resized_size(width, height, self.resize.max(self.crop));
         let (left, source_width) = source_span(width, resized_width, self.crop);
         let (top, source_height) = source_span(height, resized_height, self.crop);
         (left, top, source_width, source_height)

@@ -1,8 +1,15 @@
 //! The built-in sample: drawn pictures, and a backbone that was constructed, never trained.
 
-pub mod classes;
-pub mod images;
-pub mod picture;
+mod backbone;
+mod classes;
+mod images;
+mod manifest;
+mod picture;
+mod prepare;
 mod texture;
+mod weights;
 
-pub use images::{DrawSummary, draw};
+pub use backbone::build_backbone;
+pub use classes::{CLASSES, Class};
+pub use images::{DrawSummary, SPLITS, draw};
+pub use prepare::ensure;

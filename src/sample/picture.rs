@@ -10,7 +10,8 @@ use super::texture::Point;
 /// Luma of the Rec. 601 weights, colours in 0 to 1.
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 /// Offsets of the four samples in a pixel: a rotated grid, so that no edge hits two at once.
-const SAMPLES: [(f32, f32); 4] = [(0.125, 0.375), (0.375, -0.125), (-0.125, -0.375), (-0.375, 0.125)];
+const SAMPLES: [(f32, f32); 4] =
+    [(0.125, 0.375), (0.375, -0.125), (-0.125, -0.375), (-0.375, 0.125)];
 
 /// Linear RGB-like colour, 0 to 1.
 type Colour = [f32; 3];
@@ -39,11 +40,8 @@ impl View {
         let (width, height) = if rng.random_bool(0.3) { (short, long) } else { (long, short) };
         let contrast = rng.random_range(0.34..0.5);
         let dark = rng.random_range(0.22..0.42);
-        let (background, main) = if rng.random_bool(0.5) {
-            (dark + contrast, dark)
-        } else {
-            (dark, dark + contrast)
-        };
+        let (background, main) =
+            if rng.random_bool(0.5) { (dark + contrast, dark) } else { (dark, dark + contrast) };
         let accent = rng.random_range(0.25..0.75);
         let rotation_deg = class.angle_deg + rng.random_range(-12.0f32..12.0);
         let scale = rng.random_range(0.87f32..1.15);
@@ -69,10 +67,8 @@ impl View {
         let (mut cover, mut accent) = (0.0, 0.0);
         for (dx, dy) in SAMPLES {
             let (x, y) = (centred.x + dx, centred.y + dy);
-            let p = Point::new(
-                self.step.x * x - self.step.y * y,
-                self.step.y * x + self.step.x * y,
-            );
+            let p =
+                Point::new(self.step.x * x - self.step.y * y, self.step.y * x + self.step.x * y);
             let ink = (class.texture)(p.minus(self.phase), self.seed);
             cover += 0.25 * ink.cover;
             accent += 0.25 * ink.accent;
@@ -110,7 +106,8 @@ pub fn draw_picture(class: &Class, rng: &mut ChaCha8Rng) -> RgbImage {
         // A sum of two uniform numbers, close enough to a bell; variance 2 / 12 each.
         let grain = (rng.random::<f32>() + rng.random::<f32>() - 1.0) * 2.45 * view.noise_levels;
         let colour = view.surface(class, fx, fy);
-        *pixel = Rgb(colour.map(|c| (255.0 * c * brightness + grain).round().clamp(0.0, 255.0) as u8));
+        *pixel =
+            Rgb(colour.map(|c| (255.0 * c * brightness + grain).round().clamp(0.0, 255.0) as u8));
     }
     picture
 }

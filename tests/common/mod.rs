@@ -34,7 +34,8 @@ impl Workplace {
         let weights = workplace.path("data/weights");
         fs::create_dir_all(&weights).unwrap();
         let file = "resnet50-sample.pth";
-        symlink(sample().path().join("data/sample/weights").join(file), weights.join(file)).unwrap();
+        symlink(sample().path().join("data/sample/weights").join(file), weights.join(file))
+            .unwrap();
         workplace
     }
 
@@ -43,7 +44,8 @@ impl Workplace {
         for split in ["train", "valid", "test"] {
             let from = sample().path().join("data/sample/images").join(split);
             for class in sorted_entries(&from).into_iter().take(NUM_CLASSES) {
-                let to = workplace.path("data/dogImages").join(split).join(class.file_name().unwrap());
+                let to =
+                    workplace.path("data/dogImages").join(split).join(class.file_name().unwrap());
                 fs::create_dir_all(&to).unwrap();
                 for image in sorted_entries(&class) {
                     fs::copy(&image, to.join(image.file_name().unwrap())).unwrap();
