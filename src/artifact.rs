@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
+use crate::data::FileNote;
 use crate::data::leakage::Leak;
+use crate::digest;
 use crate::error::{Action, Error, Result};
 use crate::job::Kind;
 use crate::metrics::Metrics;
 use crate::model::resnet;
 use crate::model::state_dict::StateDict;
-use crate::model::weights::sha256_of;
 use crate::run::host::Host;
 use crate::train::fit::{Epoch, Hyperparameters};
 
@@ -116,15 +117,6 @@ pub struct DataSummary {
     pub leaks: Vec<Leak>,
 }
 
-/// A file, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileNote {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub reason: String,
-}
-
 /// What the run took.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
@@ -154,7 +146,7 @@ pub fn save(
 ) -> Result<()> {
     let model_path = dir.join(MODEL_FILE);
     atomic_file::replace(&model_path, |file| state_dict.save_pth(file))?;
-    metadata.model_sha256 = sha256_of(&model_path)?;
+    (metadata.model_sha256, _) = digest::of_file(&model_path)?;
     write_lines(&dir.join(HISTORY_FILE), history)?;
     let text = serde_json::to_string_pretty(metadata).map_err(|error| internal(&error))?;
     atomic_file::replace(&dir.join(METADATA_FILE), |file| writeln!(file, "{text}"))
@@ -177,7 +169,7 @@ pub struct TrainedModel {
 pub fn load(dir: &Path) -> Result<TrainedModel> {
     let metadata = load_metadata(dir)?;
     let path = dir.join(MODEL_FILE);
-    if sha256_of(&path)? != metadata.model_sha256 {
+    if digest::of_file(&path)?.0 != metadata.model_sha256 {
         return Err(Error::bad_data(
             &path,
             format!("is not the file that {METADATA_FILE} beside it describes"),

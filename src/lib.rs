@@ -21,6 +21,7 @@ pub mod config;
 pub mod error;
 
 pub mod atomic_file;
+pub mod digest;
 pub mod fetch;
 
 pub mod data;

@@ -1,15 +1,16 @@
 //! The main job from end to end, and the use of what it leaves.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::Path;
 use std::time::Instant;
 
 use crate::artifact::{
-    self, BackboneOrigin, Cost, DataSummary, FileNote, Metadata, SplitMetrics, TrainedModel,
-    Transform,
+    self, BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, TrainedModel, Transform,
 };
 use crate::atomic_file;
 use crate::config::{CROP, EXPECTED_NUM_CLASSES, NUM_FEATURES};
-use crate::data::image_folder::{ImageFolder, Sample, Split};
+use crate::data::FileNote;
+use crate::data::image_folder::{ImageFolder, Sample, Split, require_all_classes};
 use crate::data::leakage::find_leaks;
 use crate::data::transform::EvalTransform;
 use crate::error::{Error, Result};
@@ -72,8 +73,10 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     let mut extracted = extract_folder(job, &folder, &weights, &transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
+    let skipped: HashSet<&Path> =
+        extracted.data.skipped.iter().map(|file| file.path.as_path()).collect();
     for split in Split::ALL {
-        require_usable(&folder, &extracted, split)?;
+        require_all_classes(&folder, split, |sample| !skipped.contains(sample.path.as_path()))?;
     }
 
     let fit_started = Instant::now();
@@ -257,8 +260,6 @@ impl Predictor {
 struct Extracted {
     /// Train, valid, test.
     splits: [FeatureMatrix; 3],
-    /// For each split, how many images of each class were used.
-    used: [Vec<usize>; 3],
     data: DataSummary,
 }
 
@@ -285,12 +286,7 @@ fn extract_folder(
     status_error.map_or(Ok(()), Err)?;
 
     let mut splits = Split::ALL.map(|_| FeatureMatrix::new(NUM_FEATURES));
-    let mut used = Split::ALL.map(|_| vec![0; folder.classes.len()]);
-    let mut skipped: Vec<FileNote> = folder
-        .skipped
-        .iter()
-        .map(|file| FileNote { path: file.path.clone(), reason: file.reason.clone() })
-        .collect();
+    let mut skipped = folder.skipped.clone();
     let mut damaged = Vec::new();
     let mut contents = Vec::new();
     for (&(split, sample), outcome) in samples.iter().zip(outcomes) {
@@ -298,7 +294,6 @@ fn extract_folder(
         match outcome {
             Outcome::Used { features, content, warning } => {
                 splits[split as usize].push(&features, sample.target);
-                used[split as usize][sample.target] += 1;
                 contents.push((split, sample.path.as_path(), content));
                 damaged.extend(warning.map(note));
             }
@@ -316,7 +311,7 @@ fn extract_folder(
         damaged,
         leaks: find_leaks(contents.iter().copied()),
     };
-    Ok(Extracted { splits, used, data })
+    Ok(Extracted { splits, data })
 }
 
 /// BLAKE3 over the path below `root` and the content of every image.
@@ -329,30 +324,6 @@ fn fingerprint(root: &Path, contents: &[(Split, &Path, blake3::Hash)]) -> String
         hasher.update(content.as_bytes());
     }
     hasher.finalize().to_hex().to_string()
-}
-
-/// A class that had images must have usable ones: its output would be trained on nothing, or be
-/// judged on nothing.
-fn require_usable(folder: &ImageFolder, extracted: &Extracted, split: Split) -> Result<()> {
-    let mut found = vec![0usize; folder.classes.len()];
-    for sample in folder.samples(split) {
-        found[sample.target] += 1;
-    }
-    let emptied: Vec<PathBuf> = (0..folder.classes.len())
-        .filter(|&target| found[target] > 0 && extracted.used[split as usize][target] == 0)
-        .map(|target| folder.root.join(split.name()).join(folder.classes.name(target)))
-        .collect();
-    match emptied.first() {
-        None => Ok(()),
-        Some(dir) => Err(Error::bad_data(
-            dir,
-            match emptied.len() {
-                1 => "none of its images can be used".to_owned(),
-                n => format!("none of its images can be used, nor those of {} more classes", n - 1),
-            },
-            "`ec2train check` lists what is wrong with each file.",
-        )),
-    }
 }
 
 fn report_files(data: &DataSummary) {

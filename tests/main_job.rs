@@ -7,9 +7,9 @@ use std::fs;
 use std::process::Command;
 
 use common::{NUM_CLASSES, Workplace, command, text};
+use ec2train::digest;
 use ec2train::model::resnet::tensor_specs;
 use ec2train::model::state_dict::StateDict;
-use ec2train::model::weights::sha256_of;
 
 #[test]
 fn one_command_trains_and_the_other_commands_use_what_it_leaves() {
@@ -30,7 +30,7 @@ fn one_command_trains_and_the_other_commands_use_what_it_leaves() {
     }
 
     let metadata = workplace.metadata();
-    assert_eq!(metadata["model_sha256"], sha256_of(&model_path).unwrap());
+    assert_eq!(metadata["model_sha256"], digest::of_file(&model_path).unwrap().0);
     assert_eq!(metadata["class_names"], serde_json::json!(workplace.class_names()));
     assert_eq!(metadata["kind"], "real");
     let metrics = &metadata["metrics"];
@@ -72,7 +72,7 @@ fn the_model_has_the_same_bytes_on_one_core_as_on_all() {
     let workplace = Workplace::new();
     let model = workplace.path("TrainedModels/model.pth");
     assert!(workplace.run(&[]).status.success());
-    let all_cores = sha256_of(&model).unwrap();
+    let all_cores = digest::of_file(&model).unwrap().0;
     fs::remove_dir_all(workplace.path("TrainedModels")).unwrap();
     let status = Command::new("taskset")
         .args(["--cpu-list", "0", env!("CARGO_BIN_EXE_ec2train")])
@@ -81,7 +81,7 @@ fn the_model_has_the_same_bytes_on_one_core_as_on_all() {
         .unwrap();
     assert!(status.success());
     assert_eq!(workplace.metadata()["cost"]["num_workers"], 1);
-    assert_eq!(sha256_of(&model).unwrap(), all_cores);
+    assert_eq!(digest::of_file(&model).unwrap().0, all_cores);
 }
 
 #[test]

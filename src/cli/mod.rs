@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Action, Error, Result};
+use crate::fetch;
 use crate::job::Job;
-use crate::{config, fetch, sample};
+use crate::run::console;
 
 /// Trains an image classifier by transfer learning on a CPU machine.
 ///
@@ -72,13 +73,14 @@ impl Cli {
             Command::Predict { images, json } => predict::run(&job, &images, json),
             Command::Check { json } => check::run(&job, json),
             Command::Status => status::run(&job),
-            Command::Fetch => fetch::fetch_all(),
-            Command::Sample => sample::ensure(
-                config::SAMPLE_DATA_DIR.as_ref(),
-                config::SAMPLE_WEIGHTS_DIR.as_ref(),
-            ),
+            Command::Fetch => fetch::fetch_all(&progress()),
+            Command::Sample => Ok(()),
         }
     }
+}
+
+fn progress() -> fetch::Progress {
+    console::bars().map_or_else(fetch::Progress::lines, fetch::Progress::bars)
 }
 
 /// Results go to stdout, all at once; logs go to stderr. A reader that went away, as `head` does,

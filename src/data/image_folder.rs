@@ -5,18 +5,17 @@
 //! name. Unlike there, hidden files and folders are ignored, a symlink that leads back into its own
 //! class folder ends, and what is not used is listed.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::data::FileNote;
 use crate::data::class_index::ClassIndex;
 use crate::error::{Action, Error, Result};
-
-/// Files with these extensions, in any case, are images.
-pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
+use walk::{Kind, list, walk_images};
 
 const LAYOUT: &str =
     "Expected are train, valid and test, each with one folder of images per class.";
@@ -55,15 +54,6 @@ pub struct Sample {
     pub target: usize,
 }
 
-/// A file or folder that was found and is not used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// Why, as in "the extension is not that of an image".
-    pub reason: String,
-}
-
 /// A data set on disk.
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
@@ -72,7 +62,7 @@ pub struct ImageFolder {
     /// The classes of `train`.
     pub classes: ClassIndex,
     /// What was passed over, hidden files excepted.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<FileNote>,
     samples: [Vec<Sample>; 3],
 }
 
@@ -99,6 +89,11 @@ impl ImageFolder {
         }
         let samples = [train, valid, test].map(|files| to_samples(files, &classes));
         Ok(ImageFolder { root: root.to_path_buf(), classes, skipped, samples })
+    }
+
+    /// The folder of the class with this target.
+    pub fn class_dir(&self, split: Split, target: usize) -> PathBuf {
+        self.root.join(split.name()).join(self.classes.name(target))
     }
 
     /// The images of a split, by class, then folder, then file name.
@@ -166,7 +161,7 @@ fn require_root(root: &Path) -> Result<()> {
     }
 }
 
-fn scan_split(root: &Path, split: Split, skipped: &mut Vec<Skipped>) -> Result<FilesByClass> {
+fn scan_split(root: &Path, split: Split, skipped: &mut Vec<FileNote>) -> Result<FilesByClass> {
     let split_dir = root.join(split.name());
     match fs::metadata(&split_dir) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -188,7 +183,7 @@ fn scan_split(root: &Path, split: Split, skipped: &mut Vec<Skipped>) -> Result<F
                         "Rename the folder: class names are stored in model.json as text.",
                     ));
                 };
-                let files = scan_class(&entry, skipped)?;
+                let files = walk_images(&entry.path, skipped)?;
                 files_by_class.insert(class_name.to_owned(), files);
             }
             Kind::Image | Kind::OtherFile => {
@@ -201,46 +196,6 @@ fn scan_split(root: &Path, split: Split, skipped: &mut Vec<Skipped>) -> Result<F
         return Err(Error::bad_data(split_dir, "no images in class folders", LAYOUT));
     }
     Ok(files_by_class)
-}
-
-/// Every image below a class folder, sorted.
-fn scan_class(class: &Entry, skipped: &mut Vec<Skipped>) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut pending = vec![class.path.clone()];
-    let mut visited = HashSet::new();
-    while let Some(dir) = pending.pop() {
-        // Symlinks may lead to an ancestor, or to one folder along many ways.
-        if !visited.insert(fs::canonicalize(&dir).map_err(Error::io(Action::Read, &dir))?) {
-            skipped.push(Skipped {
-                path: dir,
-                reason: "a symlink to a folder that this class already includes".to_owned(),
-            });
-            continue;
-        }
-        let mut folders = Vec::new();
-        for entry in list(&dir)? {
-            match entry.kind() {
-                Kind::Folder => folders.push(entry.path),
-                Kind::Image => files.push(entry.path),
-                Kind::OtherFile => {
-                    skipped.push(entry.skip("the extension is not that of an image"));
-                }
-                Kind::Unusable(reason) => skipped.push(entry.skip(reason)),
-            }
-        }
-        pending.extend(folders.into_iter().rev());
-    }
-    files.sort_unstable_by(|a, b| folder_then_name(a, b));
-    Ok(files)
-}
-
-/// torchvision sorts folders as strings, and the files within each.
-fn folder_then_name(a: &Path, b: &Path) -> Ordering {
-    let key = |path: &Path| {
-        let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
-        (bytes(path.parent().map(Path::as_os_str)), bytes(path.file_name()))
-    };
-    key(a).cmp(&key(b))
 }
 
 fn require_images_of_every_class(root: &Path, train: &FilesByClass) -> Result<()> {
@@ -297,60 +252,4 @@ fn to_samples(files_by_class: FilesByClass, classes: &ClassIndex) -> Vec<Sample>
         .filter_map(|(name, files)| Some((classes.idx(&name)?, files)))
         .flat_map(|(target, files)| files.into_iter().map(move |path| Sample { path, target }))
         .collect()
-}
-
-/// An entry of a folder, symlinks followed.
-struct Entry {
-    path: PathBuf,
-    target: io::Result<Metadata>,
-}
-
-enum Kind {
-    Folder,
-    Image,
-    OtherFile,
-    Unusable(&'static str),
-}
-
-impl Entry {
-    fn name(&self) -> &OsStr {
-        self.path.file_name().unwrap_or_default()
-    }
-
-    fn kind(&self) -> Kind {
-        match &self.target {
-            Ok(target) if target.is_dir() => Kind::Folder,
-            Ok(target) if target.is_file() && has_image_extension(&self.path) => Kind::Image,
-            Ok(target) if target.is_file() => Kind::OtherFile,
-            Ok(_) => Kind::Unusable("is neither a file nor a folder"),
-            Err(_) => Kind::Unusable("cannot be read: a broken symlink, or no permission"),
-        }
-    }
-
-    fn skip(&self, reason: &str) -> Skipped {
-        Skipped { path: self.path.clone(), reason: reason.to_owned() }
-    }
-}
-
-fn has_image_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-    })
-}
-
-/// What is in a folder, hidden entries left out, sorted by name.
-fn list(dir: &Path) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(Action::Read, dir))? {
-        let path = entry.map_err(Error::io(Action::Read, dir))?.path();
-        if !is_hidden(&path) {
-            entries.push(Entry { target: fs::metadata(&path), path });
-        }
-    }
-    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(entries)
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

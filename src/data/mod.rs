@@ -2,7 +2,10 @@
 
 pub mod class_index;
 pub mod decode;
+mod file_note;
 pub mod image_folder;
 pub mod inspect;
 pub mod leakage;
 pub mod transform;
+
+pub use file_note::FileNote;

@@ -1,7 +1,8 @@
 //! RGB pixels to the backbone's input.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use crate::config;
@@ -53,15 +54,16 @@ impl EvalTransform {
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .crop(left, top, source_width, source_height);
-        let resized = ImageRef::new(width, height, image.as_raw(), PixelType::U8x3)
+        // The typed call, since the other one compiles every pixel type's kernels into this crate.
+        let resized = TypedImageRef::<U8x3>::from_buffer(width, height, image.as_raw())
             .map_err(|error| error.to_string())
             .and_then(|source| {
-                let crop = &mut scratch.crop;
-                let mut target = Image::from_slice_u8(self.crop, self.crop, crop, PixelType::U8x3)
-                    .map_err(|error| error.to_string())?;
+                let mut target =
+                    TypedImage::<U8x3>::from_buffer(self.crop, self.crop, &mut scratch.crop)
+                        .map_err(|error| error.to_string())?;
                 scratch
                     .resizer
-                    .resize(&source, &mut target, &options)
+                    .resize_typed(&source, &mut target, &options)
                     .map_err(|error| error.to_string())
             });
         if let Err(error) = resized {
@@ -70,7 +72,13 @@ impl EvalTransform {
         &scratch.crop
     }
 
-    /// Writes the backbone's input to `out`: `[3, crop, crop]` f32, normalized, channels first.
+    /// Values of one image in the backbone's input: `3 * crop * crop`.
+    pub fn output_len(&self) -> usize {
+        3 * (self.crop * self.crop) as usize
+    }
+
+    /// Writes the backbone's input to `out`: `[crop, crop, 3]` f32, normalized. Channels last, as
+    /// the pixels come and as the convolutions are fastest.
     ///
     /// # Panics
     /// When `image` has no pixels, or `out` is not of that size.
@@ -78,19 +86,16 @@ impl EvalTransform {
         self.normalize(self.crop_rgb(image, scratch), out);
     }
 
-    /// `[crop, crop, 3]` u8 to `[3, crop, crop]` f32: `(value / 255 - mean) / std`.
+    /// `[crop, crop, 3]` u8 to f32: `(value / 255 - mean) / std`.
     fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
-        assert_eq!(pixels.len(), out.len(), "the output must be [3, crop, crop]");
+        assert_eq!(pixels.len(), out.len(), "the output must be [crop, crop, 3]");
         let scale = self.std.map(|std| 1.0 / (255.0 * std));
         let bias: [f32; 3] = std::array::from_fn(|channel| -self.mean[channel] / self.std[channel]);
-
-        let (pixels, _) = pixels.as_chunks::<3>();
-        let (red, rest) = out.split_at_mut(pixels.len());
-        let (green, blue) = rest.split_at_mut(pixels.len());
-        for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
-            *red = f32::from(pixel[0]) * scale[0] + bias[0];
-            *green = f32::from(pixel[1]) * scale[1] + bias[1];
-            *blue = f32::from(pixel[2]) * scale[2] + bias[2];
+        let ((pixels, _), (out, _)) = (pixels.as_chunks::<3>(), out.as_chunks_mut::<3>());
+        for (pixel, out) in pixels.iter().zip(out) {
+            for channel in 0..3 {
+                out[channel] = f32::from(pixel[channel]) * scale[channel] + bias[channel];
+            }
         }
     }
 

@@ -6,13 +6,14 @@ use std::thread;
 
 use ureq::{Agent, Body};
 
+use crate::digest;
 use crate::error::{Error, Result};
+use crate::fetch::free_space;
 use crate::fetch::network::Network;
 use crate::fetch::partial::Partial;
 use crate::fetch::progress::{Progress, Task, megabytes};
 use crate::fetch::reply::{self, Failure};
 use crate::fetch::source::Source;
-use crate::fetch::{digest, free_space};
 
 /// No file this program fetches is larger; an endless answer ends here.
 const MAX_BYTES: u64 = 16 << 30;
@@ -61,7 +62,11 @@ pub fn fetch(source: &Source, network: &Network, progress: &Progress) -> Result<
         megabytes(fetched.num_bytes),
         task.elapsed().as_secs_f64(),
         fetched.sha256,
-        if source.sha256.is_some() { " as expected" } else { " (none is published to compare)" },
+        if source.sha256.is_some() {
+            " as expected"
+        } else {
+            " (no published one to compare with)"
+        },
     );
     Ok(fetched)
 }
@@ -180,9 +185,13 @@ fn receive(
     let mut reader = body.into_reader();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
-        let n = reader
-            .read(&mut block)
-            .map_err(|error| reply::failure(ureq::Error::from(error), network))?;
+        let n = reader.read(&mut block).map_err(|error| {
+            match reply::failure(ureq::Error::from(error), network) {
+                // The server was there a moment ago.
+                Failure::Unreachable(reason) => Failure::Transient(reason),
+                failure => failure,
+            }
+        })?;
         if n == 0 {
             return Ok(());
         }

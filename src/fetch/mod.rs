@@ -5,7 +5,6 @@
 //! An interrupted download continues where it stopped, in the same run or in a later one.
 
 mod dataset;
-mod digest;
 mod download;
 mod free_space;
 mod network;

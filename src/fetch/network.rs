@@ -20,7 +20,8 @@ pub struct Network {
     /// Pause after the first failure; it doubles with each further one.
     pub first_pause: Duration,
     /// The proxy; by default the first of `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY` (or in lower
-    /// case) that is set, with the exceptions in `NO_PROXY`.
+    /// case) that is set, with the exceptions in `NO_PROXY`: `host`, `.suffix` or `*`, separated by
+    /// commas without blanks.
     pub proxy: Option<Proxy>,
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::digest;
 use crate::error::{Action, Error, Result};
-use crate::fetch::digest;
 
 /// Which version of which remote file the bytes are of: two of the same origin may be joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -144,14 +144,15 @@ pub(super) fn failure(error: ureq::Error, network: &Network) -> Failure {
             Failure::Unreachable(error.to_string())
         }
         Error::Io(error) => match error.kind() {
-            ErrorKind::ConnectionRefused
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkDown => Failure::Unreachable(error.to_string()),
             ErrorKind::UnexpectedEof => {
                 Failure::Transient("the server broke the connection off".to_string())
             }
-            _ => Failure::Transient(error.to_string()),
+            ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::InvalidData => Failure::Transient(error.to_string()),
+            // Refused, no route, or a name without an address, which has no kind of its own.
+            _ => Failure::Unreachable(error.to_string()),
         },
         Error::BadUri(_)
         | Error::Http(_)
@@ -169,6 +170,7 @@ pub(super) fn failure(error: ureq::Error, network: &Network) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::ToSocketAddrs;
     use ureq::http::HeaderValue;
 
     fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
@@ -196,5 +198,14 @@ mod tests {
         let strong = headers(&[(header::ETAG, "\"1\""), (header::LAST_MODIFIED, date)]);
         assert_eq!(validator(&strong).as_deref(), Some("\"1\""));
         assert_eq!(validator(&headers(&[])), None);
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_unreachable() {
+        // Longer than a name may be, so that no name server is asked.
+        let name = format!("{}.invalid", "x".repeat(64));
+        let error = (name.as_str(), 80).to_socket_addrs().unwrap_err();
+        let failure = failure(ureq::Error::Io(error), &Network::default());
+        assert!(matches!(failure, Failure::Unreachable(_)), "{failure:?}");
     }
 }

@@ -1,14 +1,12 @@
 //! The backbone's weights file: which one, whether it is whole, what it holds.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use super::resnet;
 use super::state_dict::{Dtype, StateDict, TensorData};
 use crate::config::{RESIZE_V1, RESIZE_V2, WEIGHTS_URLS};
+use crate::digest;
 use crate::error::{Action, Error, Result};
 
 /// A backbone's tensors with what has to be known about them.
@@ -32,7 +30,7 @@ impl Weights {
     /// in its name, or it is not a ResNet50.
     pub fn load(dir: &Path, preferred: &str) -> Result<Self> {
         let path = find(dir, preferred)?;
-        let sha256 = sha256_of(&path)?;
+        let (sha256, _) = digest::of_file(&path)?;
         require_name_matches(&path, &sha256)?;
         let mut state_dict = StateDict::load(&path)?;
         // The head is replaced; whatever number of classes it had is of no interest.
@@ -84,17 +82,6 @@ pub fn find(dir: &Path, preferred: &str) -> Result<PathBuf> {
             format!("Leave one of them there, or add {preferred}."),
         )),
     }
-}
-
-/// SHA-256 of a file, in lower-case hex.
-///
-/// # Errors
-/// [`Error::Io`] with the path.
-pub fn sha256_of(path: &Path) -> Result<String> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(Error::io(Action::Read, path))?;
-    io::copy(&mut file, &mut hasher).map_err(Error::io(Action::Read, path))?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// `resnet50-0676ba61.pth` names the first digits of its SHA-256, as every file of torch hub does.

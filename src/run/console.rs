@@ -28,6 +28,11 @@ pub fn init() {
     }
 }
 
+/// Where bars can be drawn: on a terminal, above which log lines keep their place.
+pub fn bars() -> Option<MultiProgress> {
+    std::io::stderr().is_terminal().then(|| BARS.get_or_init(MultiProgress::new).clone())
+}
+
 /// Counts towards a known total.
 #[derive(Debug)]
 pub struct Progress {
@@ -43,13 +48,13 @@ pub struct Progress {
 impl Progress {
     /// Starts at zero of `total` things called `unit`.
     pub fn new(label: &'static str, unit: &'static str, total: u64) -> Self {
-        let bar = if std::io::stderr().is_terminal() {
+        let bar = if let Some(bars) = bars() {
             let style = ProgressStyle::with_template(
                 "{msg} [{elapsed_precise}] {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left",
             )
             .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(total).with_style(style).with_message(label);
-            BARS.get_or_init(MultiProgress::new).add(bar)
+            bars.add(bar)
         } else {
             ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
         };

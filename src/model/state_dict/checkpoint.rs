@@ -13,6 +13,9 @@ const MAX_TENSORS: usize = 1 << 16;
 /// Above any tensor's; PyTorch's own operations stop at 64.
 const MAX_RANK: usize = 64;
 
+/// Keeps messages readable: every name may come to stand in one.
+const MAX_NAME_BYTES: usize = 1024;
+
 /// A tensor as a strided view of a stored block.
 #[derive(Debug)]
 pub(super) struct View<'a> {
@@ -39,6 +42,7 @@ pub(super) fn tensors<'a>(heap: &Heap<'a>, root: Value<'a>) -> Result<Vec<(&'a s
         let Value::Str(name) = name else {
             return Err(Fault::refused("holds a tensor whose name is not text"));
         };
+        check_name(name)?;
         if tensors.len() == MAX_TENSORS {
             return Err(Fault::refused(format!("holds more than {MAX_TENSORS} tensors")));
         }
@@ -50,6 +54,15 @@ pub(super) fn tensors<'a>(heap: &Heap<'a>, root: Value<'a>) -> Result<Vec<(&'a s
         tensors.push((name, view));
     }
     Ok(tensors)
+}
+
+/// Refuses a name that no network gives a tensor.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if name.len() > MAX_NAME_BYTES {
+        let length = name.len();
+        return Err(Fault::refused(format!("holds a tensor whose name has {length} bytes")));
+    }
+    Ok(())
 }
 
 type Entries<'h, 'a> = &'h [(Value<'a>, Value<'a>)];
@@ -79,9 +92,7 @@ fn state_dict<'h, 'a>(heap: &'h Heap<'a>, root: Value<'a>) -> Result<Entries<'h,
 }
 
 fn has_tensors(heap: &Heap<'_>, entries: Entries<'_, '_>) -> bool {
-    entries.iter().any(|&(_, value)| {
-        matches!(heap.object(value), Some(Object::Tensor(_) | Object::Parameter(_)))
-    })
+    entries.iter().any(|&(_, value)| heap.tensor(value).is_some())
 }
 
 /// The first few keys, for a message.

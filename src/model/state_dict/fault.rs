@@ -52,8 +52,10 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Fault::damaged("the file ends too early"),
-            // The zip crate's word for a checksum that does not match.
-            io::ErrorKind::InvalidData => Fault::Damaged(error.to_string()),
+            // The zip crate's word for a checksum that does not match; a seek to where no file goes.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                Fault::Damaged(error.to_string())
+            }
             _ => Fault::Io(error),
         }
     }

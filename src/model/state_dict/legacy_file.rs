@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, MAX_TENSOR_BYTES};
 use super::fault::{Fault, Result};
 use super::pickle::{Heap, Pickle, Value};
 use super::{Dtype, StateDict, checkpoint, pickle};
@@ -51,6 +51,9 @@ pub(super) fn read(mut file: impl Read + Seek, file_bytes: u64) -> Result<StateD
             .checked_mul(dtype.size_bytes() as u64)
             .filter(|&bytes| bytes <= file_bytes.saturating_sub(position))
             .ok_or_else(|| Fault::Damaged(format!("block {key:?} is longer than the file")))?;
+        if block_bytes > MAX_TENSOR_BYTES {
+            return Err(Fault::Refused(format!("block {key:?} has {block_bytes} bytes")));
+        }
         position += block_bytes;
         if assembly.needs(key) {
             let mut block = vec![0; block_bytes as usize];

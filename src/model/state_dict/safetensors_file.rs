@@ -4,6 +4,8 @@ use std::io::Read;
 
 use safetensors::tensor::{Dtype as StoredDtype, Metadata};
 
+use super::assembly::MAX_TENSOR_BYTES;
+use super::checkpoint::check_name;
 use super::fault::{Fault, Result};
 use super::{Dtype, StateDict, TensorData};
 
@@ -14,7 +16,10 @@ const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// a JSON object.
 pub(super) fn is_one(magic: &[u8], file_bytes: u64) -> bool {
     match magic.split_first_chunk() {
-        Some((length, [b'{', ..])) => u64::from_le_bytes(*length) <= file_bytes - 8,
+        Some((length, [b'{', ..])) => {
+            let rest = file_bytes.checked_sub(8);
+            rest.is_some_and(|rest| u64::from_le_bytes(*length) <= rest)
+        }
         _ => false,
     }
 }
@@ -30,8 +35,11 @@ pub(super) fn read(mut file: impl Read, file_bytes: u64) -> Result<StateDict> {
     let mut header = Vec::new();
     file.by_ref().take(header_bytes).read_to_end(&mut header)?;
     // Deserializing checks that the tensors lie end to end and are as long as their shapes say.
-    let metadata: Metadata = serde_json::from_slice(&header)
-        .map_err(|error| Fault::damaged(format!("header: {error}")))?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| {
+        // The reason may quote what it does not know at any length.
+        let reason: String = error.to_string().chars().take(200).collect();
+        Fault::Damaged(format!("header: {reason}"))
+    })?;
     let data_bytes = metadata.data_len() as u64;
     if file_bytes - 8 - header_bytes != data_bytes {
         return Err(Fault::damaged(format!(
@@ -40,9 +48,13 @@ pub(super) fn read(mut file: impl Read, file_bytes: u64) -> Result<StateDict> {
         )));
     }
 
+    if data_bytes > MAX_TENSOR_BYTES {
+        return Err(Fault::refused(format!("holds {data_bytes} bytes of tensors")));
+    }
     let mut state_dict = StateDict::new();
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
+        check_name(&name)?;
         let dtype = dtype_of(&name, info.dtype)?;
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
         file.read_exact(&mut bytes)?;

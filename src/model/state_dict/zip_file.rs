@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, MAX_TENSOR_BYTES};
 use super::fault::{Fault, Result};
 use super::{StateDict, checkpoint, pickle};
 
@@ -35,7 +35,7 @@ pub(super) fn read(mut file: impl Read + Seek, file_bytes: u64) -> Result<StateD
     let mut assembly = Assembly::plan(views, file_bytes)?;
     for key in assembly.missing_blocks() {
         let block = archive
-            .read(&format!("{folder}/data/{key}"), file_bytes)?
+            .read(&format!("{folder}/data/{key}"), MAX_TENSOR_BYTES)?
             .ok_or_else(|| Fault::Damaged(format!("data/{} is missing", key.escape_default())))?;
         assembly.supply(key, block)?;
     }

@@ -4,6 +4,7 @@
 
 images/NAME.EXT      a small image file in one of the modes and encodings that users have
 images/NAME.rgb      the pixels that Pillow's `convert("RGB")` makes of it, [30, 40, 3] u8, raw
+truncation/NAME.jpg  larger JPEGs of the same textured picture, to be cut off by the tests
 resize_crop.bin      for every entry of CASES the output of torchvision's Resize + CenterCrop on the
                      pattern of that size; `pattern` is repeated in tests/transform.rs
 """
@@ -123,6 +124,24 @@ def save_relabelled(source: str, name: str, adobe_transform: int | None) -> None
         path.with_suffix(".rgb").write_bytes(image.convert("RGB").tobytes())
 
 
+def write_truncation() -> None:
+    """160 x 120, smooth shapes under coarse noise: about what a photograph's file holds."""
+    folder = HERE / "truncation"
+    folder.mkdir(exist_ok=True)
+    noise = np.random.default_rng(1).integers(0, 60, (30, 40, 3), dtype=np.uint8)
+    large = picture().resize((160, 120), Image.Resampling.BICUBIC)
+    noise = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+    image = Image.fromarray(np.asarray(large) // 4 * 3 + np.asarray(noise))
+    options = {"quality": 85, "subsampling": "4:2:0"}
+    image.save(folder / "baseline.jpg", **options)
+    image.save(folder / "restart.jpg", restart_marker_blocks=3, **options)
+    image.save(folder / "progressive.jpg", progressive=True, **options)
+    image.save(
+        folder / "progressive_restart.jpg", progressive=True, restart_marker_rows=1, **options
+    )
+    image.convert("CMYK").save(folder / "progressive_cmyk.jpg", progressive=True, quality=85)
+
+
 def pattern(width: int, height: int) -> Image.Image:
     """Integers only, so that any language draws the same; wraps around, so that edges abound."""
     y, x, c = np.mgrid[0:height, 0:width, 0:3]
@@ -140,4 +159,5 @@ def write_resize_crop() -> None:
 
 if __name__ == "__main__":
     write_images()
+    write_truncation()
     write_resize_crop()

@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::{Callable, Global, Heap, Object, ObjectId, PROTO, Storage, Value};
+use super::{Global, Heap, Object, PROTO, Value};
 use crate::model::state_dict::fault::{Fault, Result};
 
 /// Bounds time and memory: each step makes or copies at most one value of 24 bytes. A ResNet50
 /// takes 10 thousand, the same with its optimizer 40 thousand.
-const MAX_STEPS: usize = 1 << 21;
+const MAX_STEPS: usize = 1 << 20;
 
 /// What a pickle came to.
 #[derive(Debug)]
@@ -44,10 +44,10 @@ pub(in crate::model::state_dict) fn read(bytes: &[u8]) -> Result<Pickle<'_>> {
     Ok(Pickle { root, heap: machine.heap, num_bytes: machine.input.position() })
 }
 
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     input: Cursor<'a>,
-    heap: Heap<'a>,
-    stack: Vec<Value<'a>>,
+    pub(super) heap: Heap<'a>,
+    pub(super) stack: Vec<Value<'a>>,
     /// Heights of the stack at which a mark was set.
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
@@ -194,7 +194,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn spend(&mut self, steps: usize) -> Result<()> {
+    pub(super) fn spend(&mut self, steps: usize) -> Result<()> {
         self.steps_left = self
             .steps_left
             .checked_sub(steps)
@@ -202,14 +202,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Value<'a>> {
+    pub(super) fn pop(&mut self) -> Result<Value<'a>> {
         let value = self.top()?;
         self.stack.pop();
         Ok(value)
     }
 
     /// The top of the stack, which must lie above the last mark.
-    fn top(&self) -> Result<Value<'a>> {
+    pub(super) fn top(&self) -> Result<Value<'a>> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.get(floor..) {
             Some([.., top]) => Ok(*top),
@@ -222,7 +222,7 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(height))
     }
 
-    fn push_object(&mut self, object: Object<'a>) -> Result<()> {
+    pub(super) fn push_object(&mut self, object: Object<'a>) -> Result<()> {
         let value = self.heap.add(object)?;
         self.stack.push(value);
         Ok(())
@@ -289,115 +289,6 @@ impl<'a> Machine<'a> {
         self.stack.push(value);
         Ok(())
     }
-
-    /// `function, arguments` becomes what the function would have returned.
-    fn call(&mut self) -> Result<()> {
-        let (Value::Object(id), function) = (self.pop()?, self.pop()?) else {
-            return Err(malformed("a call without arguments"));
-        };
-        let Object::Tuple(arguments) = self.heap.get(id) else {
-            return Err(malformed("a call without arguments"));
-        };
-        let Value::Global(Global::Callable(callable)) = function else {
-            return Err(malformed("a call of what is no function"));
-        };
-        match (callable, arguments.as_slice()) {
-            (Callable::OrderedDict, []) => self.push_object(Object::Dict(Vec::new())),
-            (Callable::OrderedDict, &[pairs]) => self.ordered_dict(pairs),
-            (Callable::Tensor, [_, _, _, _, ..]) => self.push_object(Object::Tensor(id)),
-            (Callable::RebuildParameter, &[tensor, ..]) => {
-                self.tensor_id(tensor)?;
-                self.stack.push(tensor);
-                Ok(())
-            }
-            (Callable::Parameter, []) => self.push_object(Object::Parameter(None)),
-            (Callable::Parameter, &[tensor, ..]) => {
-                let tensor = self.tensor_id(tensor)?;
-                self.push_object(Object::Parameter(Some(tensor)))
-            }
-            (Callable::Inert, _) => {
-                self.stack.push(Value::Inert);
-                Ok(())
-            }
-            _ => Err(malformed("a call with the wrong arguments")),
-        }
-    }
-
-    /// `OrderedDict([[key, value], ..])`, as Python 2 wrote it.
-    fn ordered_dict(&mut self, pairs: Value<'a>) -> Result<()> {
-        let count = self.heap.sequence(pairs).map_or(0, <[_]>::len);
-        // The same pairs may be asked for again and again, so copying them counts.
-        self.spend(count)?;
-        let entries = self.heap.sequence(pairs).and_then(|pairs| {
-            let pair = |&pair| match self.heap.sequence(pair) {
-                Some(&[key, value]) => Some((key, value)),
-                _ => None,
-            };
-            pairs.iter().map(pair).collect::<Option<Vec<_>>>()
-        });
-        let entries = entries.ok_or_else(|| malformed("a dict made of what are no pairs"))?;
-        self.push_object(Object::Dict(entries))
-    }
-
-    fn tensor_id(&self, value: Value<'a>) -> Result<ObjectId> {
-        match value {
-            Value::Object(id) if matches!(self.heap.get(id), Object::Tensor(_)) => Ok(id),
-            _ => Err(malformed("a parameter without a tensor")),
-        }
-    }
-
-    /// BUILD: gives the object below the top its attributes.
-    fn set_state(&mut self) -> Result<()> {
-        let state = self.pop()?;
-        // A parameter of PyTorch 0.1 to 0.3: (data, gradient, hooks, requires_grad, volatile).
-        let data = match self.heap.tuple(state) {
-            Some(&[data, _, _, _, _]) => self.tensor_id(data).ok(),
-            _ => None,
-        };
-        match (self.top()?, data) {
-            (Value::Inert, _) => Ok(()),
-            (Value::Object(id), data) => match (self.heap.get_mut(id), data) {
-                // Attributes such as `_metadata`, which no tensor depends on.
-                (Object::Dict(_), _) => Ok(()),
-                (Object::Parameter(tensor), Some(data)) => {
-                    *tensor = Some(data);
-                    Ok(())
-                }
-                _ => Err(malformed("attributes for a value that takes none")),
-            },
-            _ => Err(malformed("attributes for a value that takes none")),
-        }
-    }
-
-    /// BINPERSID: `("storage", class, key, location, count[, view])`, where the view of older files
-    /// is `(its key, first element, count)`.
-    fn persistent_object(&mut self) -> Result<()> {
-        let id = self.pop()?;
-        let (class, key, count, view) = match self.heap.tuple(id) {
-            Some(&[Value::Str("storage"), class, key, _, count]) => {
-                (class, key, count, Value::None)
-            }
-            Some(&[Value::Str("storage"), class, key, _, count, view]) => (class, key, count, view),
-            Some(&[Value::Str("module"), ..]) => {
-                return Err(Fault::refused("holds a whole model, code included"));
-            }
-            _ => return Err(malformed("an unknown kind of stored object")),
-        };
-        let (Value::Global(Global::Storage(dtype)), Value::Str(key), Some(total)) =
-            (class, key, natural(count))
-        else {
-            return Err(malformed("a storage without type, key or size"));
-        };
-        let (start, num_elements) = match (view, self.heap.tuple(view)) {
-            (Value::None, _) => (0, total),
-            (_, Some(&[_, start, count])) => natural(start)
-                .zip(natural(count))
-                .filter(|(start, count)| start.checked_add(*count).is_some_and(|end| end <= total))
-                .ok_or_else(|| malformed("a storage's view lies outside it"))?,
-            _ => return Err(malformed("a storage's view is not described")),
-        };
-        self.push_object(Object::Storage(Storage { key, dtype, start, num_elements }))
-    }
 }
 
 /// LONG1, LONG4: two's complement, little-endian, of any length.
@@ -411,13 +302,6 @@ fn integer(bytes: &[u8]) -> Value<'_> {
     Value::Int(i64::from_le_bytes(extended))
 }
 
-fn natural(value: Value<'_>) -> Option<u64> {
-    match value {
-        Value::Int(value) => u64::try_from(value).ok(),
-        _ => None,
-    }
-}
-
-fn malformed(what: &str) -> Fault {
+pub(super) fn malformed(what: &str) -> Fault {
     Fault::Damaged(format!("its pickle has {what}"))
 }

@@ -1,5 +1,6 @@
 //! Reading pickles without running them.
 
+mod construct;
 mod cursor;
 mod global;
 mod heap;

@@ -12,12 +12,15 @@ use crate::error::{Action, Error, Result};
 const BLOCK_BYTES: usize = 1 << 18;
 
 /// The digest as 64 lowercase hex digits.
-pub(super) fn hex(hasher: Sha256) -> String {
+pub fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Feeds everything that `reader` still has to `hasher`; returns the number of bytes.
-pub(super) fn absorb(hasher: &mut Sha256, mut reader: impl Read) -> io::Result<u64> {
+///
+/// # Errors
+/// Those of `reader`.
+pub fn absorb(hasher: &mut Sha256, mut reader: impl Read) -> io::Result<u64> {
     let mut block = vec![0; BLOCK_BYTES];
     let mut num_bytes = 0;
     loop {
@@ -34,7 +37,10 @@ pub(super) fn absorb(hasher: &mut Sha256, mut reader: impl Read) -> io::Result<u
 }
 
 /// SHA-256 and length in bytes of the file at `path`.
-pub(super) fn of_file(path: &Path) -> Result<(String, u64)> {
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn of_file(path: &Path) -> Result<(String, u64)> {
     let file = File::open(path).map_err(Error::io(Action::Read, path))?;
     let mut hasher = Sha256::new();
     let num_bytes = absorb(&mut hasher, file).map_err(Error::io(Action::Read, path))?;
