@@ -93,6 +93,13 @@ fn colour_of_luma(luma: f32, rng: &mut ChaCha8Rng) -> Colour {
     chroma.map(|c| luma + strength * c)
 }
 
+/// A number of about normal distribution, mean 0 and variance 1, from 32 random bits: the sum of
+/// two uniform numbers.
+fn bell(bits: u32) -> f32 {
+    let sum = (bits >> 16) + (bits & 0xffff);
+    (sum as f32 / 65_536.0 - 1.0) * 6.0f32.sqrt()
+}
+
 /// Draws a picture of `class`; everything that is not the class's own comes from `rng`.
 pub fn draw_picture(class: &Class, rng: &mut ChaCha8Rng) -> RgbImage {
     let view = View::choose(class, rng);
@@ -103,11 +110,10 @@ pub fn draw_picture(class: &Class, rng: &mut ChaCha8Rng) -> RgbImage {
         let across = (fx - 0.5 * view.width as f32) * view.light.x;
         let down = (fy - 0.5 * view.height as f32) * view.light.y;
         let brightness = 1.0 + (across + down) / half_diagonal;
-        // A sum of two uniform numbers, close enough to a bell; variance 2 / 12 each.
-        let grain = (rng.random::<f32>() + rng.random::<f32>() - 1.0) * 2.45 * view.noise_levels;
-        let colour = view.surface(class, fx, fy);
-        *pixel =
-            Rgb(colour.map(|c| (255.0 * c * brightness + grain).round().clamp(0.0, 255.0) as u8));
+        let grain = view.noise_levels * bell(rng.random());
+        let level = |share: f32| 255.0 * share * brightness + grain + 0.5;
+        // The cast rounds down and clamps to 0..=255.
+        *pixel = Rgb(view.surface(class, fx, fy).map(|share| level(share) as u8));
     }
     picture
 }
