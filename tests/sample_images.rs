@@ -1,4 +1,5 @@
 //! The sample's images on disk: complete, repeatable, mended after damage.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;

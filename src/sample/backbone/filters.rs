@@ -56,8 +56,7 @@ impl Kernel {
         kernel.scaled_to_length_1()
     }
 
-    /// Eight edges (odd) and eight lines (even) would be too alike at 3x3 for finer angles than
-    /// `PI / count`: that many 3x3 filters of one phase, at angles evenly over half a turn.
+    /// 3x3 filters for edges or lines, at `count` angles spread evenly over half a turn.
     pub fn oriented_3x3(phase: Phase, count: usize) -> Vec<Kernel> {
         let phase = match phase {
             Phase::Edge => -PI / 2.0,
