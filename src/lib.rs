@@ -26,6 +26,7 @@ pub mod fetch;
 
 pub mod data;
 pub mod model;
+pub mod sample;
 
 #[cfg(feature = "torch")]
 pub mod features;

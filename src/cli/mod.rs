@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Action, Error, Result};
-use crate::fetch;
 use crate::job::Job;
 use crate::run::console;
+use crate::{config, fetch, sample};
 
 /// Trains an image classifier by transfer learning on a CPU machine.
 ///
@@ -74,7 +74,10 @@ impl Cli {
             Command::Check { json } => check::run(&job, json),
             Command::Status => status::run(&job),
             Command::Fetch => fetch::fetch_all(&progress()),
-            Command::Sample => Ok(()),
+            Command::Sample => sample::ensure(
+                config::SAMPLE_DATA_DIR.as_ref(),
+                config::SAMPLE_WEIGHTS_DIR.as_ref(),
+            ),
         }
     }
 }

@@ -4,11 +4,13 @@ use super::{METRICS_HEADER, metrics_row, print};
 use crate::artifact::{MODEL_FILE, Metadata};
 use crate::error::Result;
 use crate::job::{Job, Kind};
-use crate::pipeline;
 use crate::run::console::seconds;
+use crate::{pipeline, sample};
 
 pub fn run(job: &Job) -> Result<()> {
-    if job.kind == Kind::Sample {}
+    if job.kind == Kind::Sample {
+        sample::ensure(&job.data_dir, &job.weights_dir)?;
+    }
     let metadata = pipeline::train(job)?;
     print(&summary(job, &metadata))
 }
