@@ -1,5 +1,6 @@
 //! The folded backbone against torchvision, with weights that both compute from one formula.
 #![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 

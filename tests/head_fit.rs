@@ -1,5 +1,6 @@
 //! The fit of the head against scikit-learn, on features that Python wrote.
 #![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
