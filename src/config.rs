@@ -66,14 +66,11 @@ pub const BATCH_SIZE: usize = 64;
 pub const MAX_EPOCHS: usize = 60;
 /// Epochs without a lower validation loss after which training ends.
 pub const PATIENCE: usize = 10;
-/// Peak step size, relative to the largest variance of the train features in any direction, so
-/// that the same value suits every backbone.
-pub const LEARNING_RATE: f64 = 0.3;
-/// Share of the last step that the next one keeps (Nesterov).
-pub const MOMENTUM: f64 = 0.9;
+/// Adam's peak step size, for features that are centred and scaled to a mean variance of one.
+pub const LEARNING_RATE: f64 = 3e-3;
 /// L2 penalty on the weights, not on the bias: the loss is `mean cross-entropy + L2 / 2 * |W|^2`,
-/// for features that are centred and scaled to a mean variance of one.
-pub const L2_PENALTY: f64 = 1e-2;
+/// for the same features.
+pub const L2_PENALTY: f64 = 1e-3;
 
 // --- Artifacts --------------------------------------------------------------------------------
 

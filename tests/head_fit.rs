@@ -43,7 +43,7 @@ impl Golden {
     fn to_the_end(&self) -> Hyperparameters {
         Hyperparameters {
             l2_penalty: self.number("l2_penalty"),
-            learning_rate: 0.3,
+            learning_rate: 0.02,
             max_epochs: 200,
             patience: 200,
             ..Hyperparameters::default()
@@ -139,7 +139,7 @@ fn the_same_seed_gives_the_same_bits_and_another_seed_does_not() {
 #[test]
 fn a_learning_rate_that_diverges_is_an_error_and_not_a_model() {
     let golden = Golden::load();
-    for learning_rate in [1e6, 1e35] {
+    for learning_rate in [1e4, 1e35] {
         let hyperparameters = Hyperparameters { learning_rate, ..golden.to_the_end() };
         let error = golden.fit(&hyperparameters).unwrap_err();
         assert_eq!(error.exit_code(), 65, "{error}");
