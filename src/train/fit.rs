@@ -166,7 +166,9 @@ impl Scaling {
                 mean.iter().zip(row).map(|(mean, &value)| (f64::from(value) - mean).powi(2)).sum();
             variance += distance / (num_samples * train.num_features as f64);
         }
-        if !(variance.is_finite() && variance > 0.0) {
+        let mean_square = mean.iter().map(|value| value * value).sum::<f64>() / mean.len() as f64;
+        // Rounding alone leaves some 1e-32; features of f32 that differ at all leave far more.
+        if !(variance.is_finite() && variance > 1e-16 * mean_square) {
             return Err(Error::Diverged {
                 reason: format!("the features of all train images are alike (variance {variance})"),
                 remedy: "Check the weights file: a network of zeros or NaN gives such features."

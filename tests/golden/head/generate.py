@@ -38,19 +38,12 @@ def loss(x, targets):
     return float(-model.predict_log_proba(x)[np.arange(len(targets)), targets].mean())
 
 
-weight = model.coef_ / deviation
-bias = model.intercept_ - weight @ mean
-# The bias is not penalized, so one number may be added to all of its values.
-bias -= bias.mean()
-
 save_file(
     {
         "train": train,
         "valid": valid,
         "train_targets": train_targets.astype(np.int64),
         "valid_targets": valid_targets.astype(np.int64),
-        "weight": weight.astype(np.float32),
-        "bias": bias.astype(np.float32),
     },
     "features.safetensors",
 )
