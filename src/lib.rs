@@ -45,6 +45,8 @@ pub mod job;
 
 #[cfg(feature = "torch")]
 pub mod pipeline;
+#[cfg(feature = "torch")]
+pub mod predictor;
 pub mod run;
 
 #[cfg(feature = "torch")]

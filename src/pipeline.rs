@@ -1,14 +1,12 @@
-//! The main job from end to end, and the use of what it leaves.
+//! The main job from end to end.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::artifact::{
-    self, BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, TrainedModel, Transform,
-};
+use crate::artifact::{self, BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{CROP, EXPECTED_NUM_CLASSES, NUM_FEATURES};
+use crate::config::{EXPECTED_NUM_CLASSES, NUM_FEATURES};
 use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Sample, Split, require_all_classes};
 use crate::data::leakage::find_leaks;
@@ -20,8 +18,8 @@ use crate::features::extract::{Outcome, extract};
 use crate::job::{Job, Kind};
 use crate::metrics::Metrics;
 use crate::model::backbone::Backbone;
-use crate::model::head::{Head, to_vec};
 use crate::model::weights::Weights;
+use crate::predictor::Predictor;
 use crate::run::console::{Progress, seconds};
 use crate::run::host::{self, Host};
 use crate::run::lock::RunLock;
@@ -191,69 +189,6 @@ pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
     }
     let test = evaluate(&predictor.head, &features)?;
     Ok(Evaluation { metadata: predictor.metadata, test, skipped })
-}
-
-/// The saved model, ready to classify images.
-#[derive(Debug)]
-pub struct Predictor {
-    /// What model.json says.
-    pub metadata: Metadata,
-    transform: EvalTransform,
-    backbone: Backbone,
-    head: Head,
-    num_workers: usize,
-}
-
-impl Predictor {
-    /// Loads the saved model of `job`.
-    ///
-    /// # Errors
-    /// As [`artifact::load`].
-    pub fn load(job: &Job) -> Result<Self> {
-        let TrainedModel { metadata, state_dict } = artifact::load(&job.model_dir)?;
-        if metadata.transform.crop != CROP {
-            let reason = format!("asks for {} pixels, not {CROP}", metadata.transform.crop);
-            let remedy = "It was written by another version: run `ec2train` again.";
-            return Err(Error::bad_data(
-                job.model_dir.join(artifact::METADATA_FILE),
-                reason,
-                remedy,
-            ));
-        }
-        Ok(Predictor {
-            transform: EvalTransform {
-                resize: metadata.transform.resize,
-                crop: metadata.transform.crop,
-                mean: metadata.transform.mean,
-                std: metadata.transform.std,
-            },
-            backbone: Backbone::new(&state_dict)?,
-            head: Head::from_state_dict(&state_dict)?,
-            num_workers: job.num_workers,
-            metadata,
-        })
-    }
-
-    /// Logits `[C]` of each image, or why it cannot be used, in the order of the paths.
-    ///
-    /// # Errors
-    /// When libtorch fails.
-    pub fn logits(&self, paths: &[&Path]) -> Result<Vec<Result<Vec<f32>, String>>> {
-        self.extract(paths, |_| ())?
-            .into_iter()
-            .map(|outcome| match outcome {
-                Outcome::Used { features, .. } => {
-                    let row = tch::Tensor::f_from_slice(&features)?.f_unsqueeze(0)?; // [1, F]
-                    Ok(Ok(to_vec(&self.head.forward(&row)?)?))
-                }
-                Outcome::Skipped(reason) => Ok(Err(reason)),
-            })
-            .collect()
-    }
-
-    fn extract(&self, paths: &[&Path], on_progress: impl FnMut(usize)) -> Result<Vec<Outcome>> {
-        extract(paths, &self.transform, &self.backbone, self.num_workers, on_progress)
-    }
 }
 
 /// Features of every usable image, with what was found on the way.

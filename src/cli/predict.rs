@@ -8,7 +8,7 @@ use super::{print, print_json};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::metrics::softmax;
-use crate::pipeline::Predictor;
+use crate::predictor::Predictor;
 
 const TOP_K: usize = 5;
 

@@ -21,7 +21,7 @@ pub fn run(job: &Job) -> Result<()> {
     match artifact::load_metadata(&job.model_dir) {
         Ok(metadata) => {
             let path = job.model_dir.join(artifact::MODEL_FILE);
-            text += &format!("model: {}, trained {}\n", path.display(), metadata.created);
+            text += &format!("model: {}, trained {:.0}\n", path.display(), metadata.created);
             text += METRICS_HEADER;
             text += &metrics_row("valid", &metadata.metrics.valid);
             text += &metrics_row("test", &metadata.metrics.test);
@@ -43,10 +43,10 @@ fn progress(status: &Status) -> String {
 fn last(status: &Status) -> String {
     let Status { started, updated, stage, .. } = status;
     match (stage.as_str(), &status.error) {
-        ("done", _) => format!("last run: {started} to {updated}, done\n"),
-        (_, Some(error)) => format!("last run: {started} to {updated}, failed: {error}\n"),
+        ("done", _) => format!("last run: {started:.0} to {updated:.0}, done\n"),
+        (_, Some(error)) => format!("last run: {started:.0} to {updated:.0}, failed: {error}\n"),
         _ => format!(
-            "last run: {started}, ended without a word in stage {stage} (last seen {updated})\n"
+            "last run: {started:.0}, ended without a word in stage {stage} (last seen {updated:.0})\n"
         ),
     }
 }

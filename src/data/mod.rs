@@ -1,4 +1,4 @@
-//! From folders of image files to normalized `[3, 224, 224]` pixels.
+//! From folders of image files to normalized `[224, 224, 3]` pixels.
 
 pub mod class_index;
 pub mod decode;

@@ -1,10 +1,11 @@
 //! What a person sees while the program runs: log lines on stderr, a bar on a terminal.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use indicatif_log_bridge::LogWrapper;
 
 /// Where there is no terminal, a line this often instead of a bar.
@@ -48,15 +49,11 @@ pub struct Progress {
 impl Progress {
     /// Starts at zero of `total` things called `unit`.
     pub fn new(label: &'static str, unit: &'static str, total: u64) -> Self {
-        let bar = if let Some(bars) = bars() {
-            let style = ProgressStyle::with_template(
-                "{msg} [{elapsed_precise}] {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left",
-            )
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(total).with_style(style).with_message(label);
-            bars.add(bar)
-        } else {
-            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
+        let bar = match bars() {
+            Some(bars) => {
+                bars.add(ProgressBar::new(total).with_style(style(unit)).with_message(label))
+            }
+            None => ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
         };
         let now = Instant::now();
         Progress { label, unit, total, done: 0, started: now, last_line: now, bar }
@@ -102,6 +99,17 @@ impl Progress {
     fn rate(&self) -> f64 {
         self.done as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
     }
+}
+
+fn style(unit: &'static str) -> ProgressStyle {
+    let template =
+        "{msg} [{elapsed_precise}] {wide_bar} {human_pos}/{human_len}, {rate}, {eta} left";
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is no reason to stop.
+            let _ = write!(out, "{:.1} {unit}/s", state.per_sec());
+        })
 }
 
 /// A duration for people: `4.2 s`, `3 min 07 s`, `2 h 05 min`.

@@ -34,7 +34,8 @@ impl RunLock {
                 return Err(Error::Busy { path, reason });
             }
         }
-        let holder = format!("process {} since {}\n", std::process::id(), jiff::Timestamp::now());
+        let holder =
+            format!("process {} since {:.0}\n", std::process::id(), jiff::Timestamp::now());
         file.set_len(0)
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(Error::io(Action::Write, &path))?;
