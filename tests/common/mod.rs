@@ -24,35 +24,35 @@ fn sample() -> &'static TempDir {
 
 /// A current directory for the program, with the first classes of the sample as data/dogImages and
 /// its backbone in data/weights.
-pub struct Workplace {
+pub struct WorkingDir {
     dir: TempDir,
 }
 
-impl Workplace {
+impl WorkingDir {
     pub fn new() -> Self {
-        let workplace = Workplace::without_weights();
-        let weights = workplace.path("data/weights");
+        let working_dir = WorkingDir::without_weights();
+        let weights = working_dir.path("data/weights");
         fs::create_dir_all(&weights).unwrap();
         let file = "resnet50-sample.pth";
         symlink(sample().path().join("data/sample/weights").join(file), weights.join(file))
             .unwrap();
-        workplace
+        working_dir
     }
 
     pub fn without_weights() -> Self {
-        let workplace = Workplace { dir: TempDir::new().unwrap() };
+        let working_dir = WorkingDir { dir: TempDir::new().unwrap() };
         for split in ["train", "valid", "test"] {
             let from = sample().path().join("data/sample/images").join(split);
             for class in sorted_entries(&from).into_iter().take(NUM_CLASSES) {
                 let to =
-                    workplace.path("data/dogImages").join(split).join(class.file_name().unwrap());
+                    working_dir.path("data/dogImages").join(split).join(class.file_name().unwrap());
                 fs::create_dir_all(&to).unwrap();
                 for image in sorted_entries(&class) {
                     fs::copy(&image, to.join(image.file_name().unwrap())).unwrap();
                 }
             }
         }
-        workplace
+        working_dir
     }
 
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
