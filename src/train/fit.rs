@@ -4,15 +4,17 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
+use super::optimizer::Adam;
+use super::scaling::Scaling;
 use super::schedule;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::metrics::{Accumulator, Metrics};
-use crate::model::head::{Head, to_vec};
+use crate::model::head::Head;
 
 /// What the fit can be told. The constants' meaning and units are in [`config`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,135 +139,6 @@ pub fn fit(
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
     Ok(Fitted { head: scaling.fold_into(&head)?, best_epoch, history })
-}
-
-/// Centres features and divides them by one number, so that their mean variance is one.
-///
-/// With a bias that is not penalized this changes nothing in the optimum but makes it quick to
-/// reach: the mean of ResNet50's features, which are never negative, is otherwise by far the
-/// direction of largest curvature.
-struct Scaling {
-    /// `[F]` f32.
-    mean: Tensor,
-    /// Root of the mean variance.
-    deviation: f64,
-}
-
-impl Scaling {
-    fn of(train: &FeatureMatrix) -> Result<Self> {
-        let num_samples = train.targets.len().max(1) as f64;
-        let mut mean = vec![0.0f64; train.num_features];
-        for row in train.rows() {
-            for (mean, &value) in mean.iter_mut().zip(row) {
-                *mean += f64::from(value) / num_samples;
-            }
-        }
-        let mut variance = 0.0;
-        for row in train.rows() {
-            let distance: f64 =
-                mean.iter().zip(row).map(|(mean, &value)| (f64::from(value) - mean).powi(2)).sum();
-            variance += distance / (num_samples * train.num_features as f64);
-        }
-        let mean_square = mean.iter().map(|value| value * value).sum::<f64>() / mean.len() as f64;
-        // Rounding alone leaves some 1e-32; features of f32 that differ at all leave far more.
-        if !(variance.is_finite() && variance > 1e-16 * mean_square) {
-            return Err(Error::Diverged {
-                reason: format!("the features of all train images are alike (variance {variance})"),
-                remedy: "Check the weights file: a network of zeros or NaN gives such features."
-                    .into(),
-            });
-        }
-        let mean: Vec<f32> = mean.iter().map(|&value| value as f32).collect();
-        Ok(Scaling { mean: Tensor::f_from_slice(&mean)?, deviation: variance.sqrt() })
-    }
-
-    fn apply(&self, features: &Tensor) -> Result<Tensor> {
-        Ok(features.f_sub(&self.mean)?.f_div_scalar_(self.deviation)?)
-    }
-
-    /// The head that gives the same logits on plain features.
-    fn fold_into(&self, head: &Head) -> Result<Head> {
-        let weight = head.weight.f_to_kind(Kind::Double)?.f_div_scalar(self.deviation)?; // [C, F]
-        let shift = weight.f_mv(&self.mean.f_to_kind(Kind::Double)?)?; // [C]
-        let bias = head.bias.f_to_kind(Kind::Double)?.f_sub(&shift)?;
-        Ok(Head { weight: weight.f_to_kind(Kind::Float)?, bias: bias.f_to_kind(Kind::Float)? })
-    }
-}
-
-/// Adam (Kingma and Ba 2015) on the mean cross-entropy plus the L2 penalty.
-///
-/// The penalty is part of the loss, not decoupled as in AdamW, so that the optimum is that of
-/// penalized logistic regression. Plain momentum does not reach it in the same number of epochs: a
-/// few directions of the features have most of the variance.
-struct Adam {
-    head: Head,
-    /// Running mean of the gradient.
-    mean: Head,
-    /// Running mean of its square.
-    square: Head,
-    l2_penalty: f64,
-    num_steps: i32,
-}
-
-/// Share of the running mean that a step keeps; PyTorch's default.
-const BETA_MEAN: f64 = 0.9;
-/// The same for the running mean of squares.
-const BETA_SQUARE: f64 = 0.999;
-/// Keeps the quotient finite where no gradient has been; PyTorch's default.
-const EPSILON: f64 = 1e-8;
-
-impl Adam {
-    fn new(num_classes: usize, num_features: usize, l2_penalty: f64) -> Result<Self> {
-        Ok(Adam {
-            head: Head::zeros(num_classes, num_features)?,
-            mean: Head::zeros(num_classes, num_features)?,
-            square: Head::zeros(num_classes, num_features)?,
-            l2_penalty,
-            num_steps: 0,
-        })
-    }
-
-    /// One step on features `[B, F]`; returns the logits `[B, C]` from before it.
-    fn step(&mut self, x: &Tensor, targets: &[usize], rate: f64) -> Result<Vec<f32>> {
-        let logits = self.head.forward(x)?; // [B, C]
-        let gradient = loss_gradient(&logits, targets)?; // [B, C]
-        let penalty = self.head.weight.f_mul_scalar(self.l2_penalty)?;
-        let weight_gradient = penalty.f_addmm(&gradient.f_tr()?, x)?; // [C, F]
-        let bias_gradient = gradient.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
-
-        self.num_steps += 1;
-        let mean_correction = 1.0 - BETA_MEAN.powi(self.num_steps);
-        let square_correction = 1.0 - BETA_SQUARE.powi(self.num_steps);
-        for (parameter, mean, square, gradient) in [
-            (
-                &mut self.head.weight,
-                &mut self.mean.weight,
-                &mut self.square.weight,
-                weight_gradient,
-            ),
-            (&mut self.head.bias, &mut self.mean.bias, &mut self.square.bias, bias_gradient),
-        ] {
-            let _ = mean.f_lerp_(&gradient, 1.0 - BETA_MEAN)?;
-            let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - BETA_SQUARE)?;
-            let deviation = square
-                .f_div_scalar(square_correction)?
-                .f_sqrt_()?
-                .f_add_scalar_(EPSILON)?
-                .f_mul_scalar_(-mean_correction / rate)?;
-            let _ = parameter.f_add_(&mean.f_div(&deviation)?)?;
-        }
-        to_vec(&logits)
-    }
-}
-
-/// The gradient of the mean cross-entropy by the logits `[B, C]`: `(softmax - one-hot) / B`.
-fn loss_gradient(logits: &Tensor, targets: &[usize]) -> Result<Tensor> {
-    let batch_size = targets.len() as i64;
-    let indices: Vec<i64> = targets.iter().map(|&target| target as i64).collect();
-    let indices = Tensor::f_from_slice(&indices)?.f_unsqueeze(1)?; // [B, 1]
-    let minus_one = Tensor::f_full([batch_size, 1], -1.0, (Kind::Float, tch::Device::Cpu))?;
-    let gradient = logits.f_softmax(-1, Kind::Float)?.f_scatter_add(1, &indices, &minus_one)?;
-    Ok(gradient.f_div_scalar(batch_size as f64)?)
 }
 
 /// A loss that stays within this fraction of chance has learnt nothing.
