@@ -2,6 +2,7 @@
 
 #[cfg(feature = "torch")]
 pub mod backbone;
+pub mod fold;
 #[cfg(feature = "torch")]
 pub mod head;
 pub mod resnet;

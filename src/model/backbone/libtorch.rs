@@ -1,18 +1,15 @@
-//! The frozen backbone: normalized pixels to pooled features.
+//! The backbone on libtorch's own convolutions, for the CPUs that no other engine supports.
 //!
-//! Batch norm in eval mode is an affine map per channel with constants known when the weights are
-//! loaded, so it is folded into the convolution before it, in f64. Activations and weights are kept
-//! channels-last, oneDNN's fastest layout, which libtorch recognizes by the strides.
+//! Activations and weights are kept channels-last, oneDNN's fastest layout, which libtorch
+//! recognizes by the strides.
 
 use tch::{Kind, Tensor};
 
-use super::resnet::{self, Bottleneck, ConvNorm};
-use super::state_dict::StateDict;
 use crate::config::CROP;
-use crate::error::{Error, Result};
-
-/// PyTorch's default of `BatchNorm2d`; torchvision's ResNet does not change it.
-const NORM_EPSILON: f64 = 1e-5;
+use crate::error::Result;
+use crate::model::fold::fold;
+use crate::model::resnet::{self, Bottleneck, ConvNorm};
+use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head.
 ///
@@ -119,34 +116,13 @@ struct FoldedConv {
 
 impl FoldedConv {
     fn new(state_dict: &StateDict, conv_norm: &ConvNorm) -> Result<Self> {
-        let tensor = |prefix: &str, name: &str| -> Result<Vec<f32>> {
-            let name = format!("{prefix}.{name}");
-            let tensor = state_dict
-                .get(&name)
-                .ok_or_else(|| Error::Internal(format!("{name} is not in the state dict")))?;
-            Ok(tensor.to_f32())
-        };
-        let mut weight = tensor(&conv_norm.conv, "weight")?;
-        let [gamma, beta, mean, var] =
-            ["weight", "bias", "running_mean", "running_var"].map(|n| tensor(&conv_norm.norm, n));
-        let (gamma, beta, mean, var) = (gamma?, beta?, mean?, var?);
-
-        let per_channel = weight.len() / conv_norm.out_channels;
-        let mut bias = Vec::with_capacity(conv_norm.out_channels);
-        for (channel, weight) in weight.chunks_exact_mut(per_channel).enumerate() {
-            let scale = f64::from(gamma[channel]) / (f64::from(var[channel]) + NORM_EPSILON).sqrt();
-            for value in weight {
-                *value = (f64::from(*value) * scale) as f32;
-            }
-            bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
-        }
-
+        let folded = fold(state_dict, conv_norm)?;
         let kernel = conv_norm.kernel as i64;
         let shape = [conv_norm.out_channels as i64, conv_norm.in_channels as i64, kernel, kernel];
-        let weight = Tensor::f_from_slice(&weight)?.f_view(shape)?;
+        let weight = Tensor::f_from_slice(&folded.weight)?.f_view(shape)?;
         Ok(FoldedConv {
             weight: channels_last(&weight)?,
-            bias: Tensor::f_from_slice(&bias)?,
+            bias: Tensor::f_from_slice(&folded.bias)?,
             stride: conv_norm.stride as i64,
             padding: conv_norm.padding() as i64,
         })

@@ -1,0 +1,5 @@
+//! The frozen backbone: normalized pixels to pooled features.
+
+mod libtorch;
+
+pub use libtorch::Backbone;
