@@ -25,6 +25,7 @@ pub mod digest;
 pub mod fetch;
 
 pub mod data;
+pub mod kernels;
 pub mod model;
 pub mod sample;
 

@@ -1,6 +1,5 @@
 //! The network: its files, its architecture, its computation.
 
-#[cfg(feature = "torch")]
 pub mod backbone;
 pub mod fold;
 #[cfg(feature = "torch")]

@@ -1,0 +1,84 @@
+//! The vector instructions of this CPU.
+//!
+//! A kernel is written once, on vectors of any length, and compiled for each instruction set.
+
+use pulp::Simd;
+
+/// An instruction set with fused multiply-add that this CPU is known to have: only
+/// [`Isa::supported`] makes one.
+#[derive(Debug, Clone, Copy)]
+pub enum Isa {
+    /// 16 lanes of f32 in 32 registers: Intel servers since Skylake, AMD since Zen 4.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+    /// 8 lanes of f32 in 16 registers: Intel since Haswell, AMD since Zen.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+}
+
+/// A kernel. [`Kernel::run`] and all that it calls must be `#[inline(always)]`, closures included:
+/// what is not inlined is compiled for the oldest of CPUs.
+pub trait Kernel {
+    /// Computes with the vectors of `S`.
+    fn run<S: Simd>(self, simd: S);
+}
+
+impl Isa {
+    /// Those of this CPU, the fastest first.
+    pub fn supported() -> Vec<Isa> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = pulp::x86::V4::try_new().map(Isa::Avx512);
+            let avx2 = pulp::x86::V3::try_new().map(Isa::Avx2);
+            avx512.into_iter().chain(avx2).collect()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Vec::new()
+    }
+
+    /// As in compilers' options.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2",
+        }
+    }
+
+    /// f32 values in a vector: 16 or 8.
+    pub fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => 16,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => 8,
+        }
+    }
+
+    /// Runs `kernel` as compiled for these instructions. Never inlined, so that the kernel has all
+    /// registers to itself.
+    #[inline(never)]
+    pub fn run(self, kernel: impl Kernel) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(simd) => simd.vectorize(Call { simd, kernel }),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(simd) => simd.vectorize(Call { simd, kernel }),
+        }
+    }
+}
+
+struct Call<S, K> {
+    simd: S,
+    kernel: K,
+}
+
+impl<S: Simd, K: Kernel> pulp::NullaryFnOnce for Call<S, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.kernel.run(self.simd);
+    }
+}

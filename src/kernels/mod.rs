@@ -1,0 +1,10 @@
+//! What the CPU does best: the inner loops of a convolutional network, on f32.
+//!
+//! Activations are `[N, H, W, C]`, row by row, so that a pixel's channels are contiguous. Every sum
+//! is taken in one order whatever the vectors' width, the batch and the number of threads: results
+//! are equal bit by bit.
+
+pub mod gemm;
+pub mod isa;
+pub mod pool;
+pub mod winograd;

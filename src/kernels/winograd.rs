@@ -1,0 +1,309 @@
+//! 3x3 convolutions with a quarter of the multiplications (Winograd 1980, Lavin and Gray 2015).
+//!
+//! An output tile of 4x4 pixels takes 36 multiplications per pair of channels in place of 144. The
+//! input tile of 6x6 pixels, the weights and the sums are polynomials that are known by their
+//! values at six points; products are taken value by value, as one matrix product for each of the
+//! 36 pairs of points.
+
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
+use super::isa::{Isa, Kernel};
+
+/// Side of an output tile.
+const TILE: usize = 4;
+/// Side of an input tile: the number of points.
+const POINTS: usize = TILE + 2;
+/// The points are 0, `A`, `-A`, `B`, `-B` and infinity.
+const A: f64 = 1.0;
+const B: f64 = 2.0;
+/// Bytes of transformed tiles that are multiplied before the next are transformed, where the
+/// weights are small: they stay in the L2 cache.
+const TILES_BYTES: usize = 256 << 10;
+
+/// The weights of a 3x3 convolution with stride 1 and a pixel of padding.
+#[derive(Debug, Clone)]
+pub struct Winograd {
+    /// For each pair of points, `[in, out]`.
+    weights: Vec<PackedWeights>,
+    in_channels: usize,
+    out_channels: usize,
+}
+
+/// Buffers that are reused from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// `[36, tiles, in]` f32.
+    inputs: Vec<f32>,
+    /// `[36, tiles, out]` f32.
+    sums: Vec<f32>,
+}
+
+impl Winograd {
+    /// Transforms `weight`, `[out, in, 3, 3]` f32.
+    pub fn new(isa: Isa, in_channels: usize, out_channels: usize, weight: &[f32]) -> Self {
+        let rows = weight_rows();
+        let weights = (0..POINTS * POINTS)
+            .map(|point| {
+                let (row, column) = (rows[point / POINTS], rows[point % POINTS]);
+                PackedWeights::new(isa, 1, in_channels, out_channels, |input, output| {
+                    let kernel = &weight[(output * in_channels + input) * 9..][..9];
+                    let mut value = 0.0;
+                    for (y, row) in row.iter().enumerate() {
+                        for (x, column) in column.iter().enumerate() {
+                            value += row * column * f64::from(kernel[3 * y + x]);
+                        }
+                    }
+                    value as f32
+                })
+            })
+            .collect();
+        Winograd { weights, in_channels, out_channels }
+    }
+
+    /// Convolves `input`, `[N, side, side, in]`, adds `bias`, `[out]`, replaces negative values by
+    /// zero and writes `[N, side, side, out]` f32.
+    pub fn forward(
+        &self,
+        isa: Isa,
+        input: &[f32],
+        side: usize,
+        bias: &[f32],
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        let tiles_per_side = side.div_ceil(TILE);
+        let num_images = input.len() / (side * side * self.in_channels);
+        let num_tiles = num_images * tiles_per_side * tiles_per_side;
+        let bytes_per_tile = 4 * POINTS * POINTS * (self.in_channels + self.out_channels);
+        // All weights are read once for each block, so blocks must not be smaller than they are.
+        let block_len = (TILES_BYTES / bytes_per_tile).max(self.in_channels / 2).min(num_tiles);
+
+        let grid = Grid { side, tiles_per_side };
+        for first in (0..num_tiles).step_by(block_len) {
+            let tiles = first..num_tiles.min(first + block_len);
+            let num_inputs = tiles.len() * self.in_channels;
+            let num_sums = tiles.len() * self.out_channels;
+            let inputs = prefix(&mut scratch.inputs, POINTS * POINTS * (num_inputs + PADDING));
+            isa.run(TransformInput {
+                grid,
+                tiles: tiles.clone(),
+                num_channels: self.in_channels,
+                input,
+                out: inputs,
+            });
+            let sums = prefix(&mut scratch.sums, POINTS * POINTS * (num_sums + PADDING));
+            let planes = inputs.chunks_exact(num_inputs + PADDING);
+            let sum_planes = sums.chunks_exact_mut(num_sums + PADDING);
+            for ((weights, plane), sums) in self.weights.iter().zip(planes).zip(sum_planes) {
+                let rows = Contiguous { values: &plane[..num_inputs], row_len: self.in_channels };
+                let epilogue = Epilogue { bias: &[], add: false, relu: false };
+                gemm(isa, &rows, weights, epilogue, &mut sums[..num_sums]);
+            }
+            isa.run(TransformOutput { grid, tiles, sums, bias, out });
+        }
+    }
+}
+
+/// f32 values between the planes of two pairs of points: a cache line, so that values at one place
+/// of all planes do not compete for the same few lines of the cache.
+const PADDING: usize = 16;
+
+/// The first `len` values of a buffer that only grows.
+fn prefix(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if values.len() < len {
+        values.resize(len, 0.0);
+    }
+    &mut values[..len]
+}
+
+/// Where tiles lie in a batch of square images.
+#[derive(Debug, Clone, Copy)]
+struct Grid {
+    side: usize,
+    tiles_per_side: usize,
+}
+
+impl Grid {
+    /// Image, row and column of a tile's first output pixel.
+    #[inline(always)]
+    fn origin(self, tile: usize) -> (usize, usize, usize) {
+        let (line, column) = (tile / self.tiles_per_side, tile % self.tiles_per_side);
+        (line / self.tiles_per_side, line % self.tiles_per_side * TILE, column * TILE)
+    }
+}
+
+struct TransformInput<'a> {
+    grid: Grid,
+    tiles: Range<usize>,
+    num_channels: usize,
+    /// `[N, side, side, C]`
+    input: &'a [f32],
+    /// `[36, tiles, C]`
+    out: &'a mut [f32],
+}
+
+impl Kernel for TransformInput<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let side = self.grid.side;
+        let num_vectors = self.num_channels / S::F32_LANES;
+        let input = S::as_simd_f32s(self.input).0;
+        let out = S::as_mut_simd_f32s(self.out).0;
+        let plane_len = self.tiles.len() * num_vectors + PADDING / S::F32_LANES;
+        let zero = simd.splat_f32s(0.0);
+        for (index, tile) in self.tiles.enumerate() {
+            let (image, y, x) = self.grid.origin(tile);
+            // The tile begins a pixel above and left of its output. Outside the image it is empty.
+            let mut pixels: [[&[S::f32s]; POINTS]; POINTS] = [[&[]; POINTS]; POINTS];
+            for i in 0..POINTS {
+                for j in 0..POINTS {
+                    let (row, column) = ((y + i).wrapping_sub(1), (x + j).wrapping_sub(1));
+                    if row < side && column < side {
+                        let first = ((image * side + row) * side + column) * num_vectors;
+                        pixels[i][j] = &input[first..first + num_vectors];
+                    }
+                }
+            }
+            for vector in 0..num_vectors {
+                let columns = at_points(
+                    #[inline(always)]
+                    |j| {
+                        let column = at_points(
+                            #[inline(always)]
+                            |i| pixels[i][j].get(vector).copied().unwrap_or(zero),
+                        );
+                        input_values(simd, column)
+                    },
+                );
+                for i in 0..POINTS {
+                    let line = at_points(
+                        #[inline(always)]
+                        |j| columns[j][i],
+                    );
+                    let line = input_values(simd, line);
+                    for j in 0..POINTS {
+                        out[(i * POINTS + j) * plane_len + index * num_vectors + vector] = line[j];
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct TransformOutput<'a> {
+    grid: Grid,
+    tiles: Range<usize>,
+    /// `[36, tiles, C]`
+    sums: &'a [f32],
+    /// `[C]`
+    bias: &'a [f32],
+    /// `[N, side, side, C]`
+    out: &'a mut [f32],
+}
+
+impl Kernel for TransformOutput<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let side = self.grid.side;
+        let bias = S::as_simd_f32s(self.bias).0;
+        let num_vectors = bias.len();
+        let sums = S::as_simd_f32s(self.sums).0;
+        let out = S::as_mut_simd_f32s(self.out).0;
+        let plane_len = self.tiles.len() * num_vectors + PADDING / S::F32_LANES;
+        let zero = simd.splat_f32s(0.0);
+        for (index, tile) in self.tiles.enumerate() {
+            let (image, y, x) = self.grid.origin(tile);
+            for vector in 0..num_vectors {
+                let columns = at_points(
+                    #[inline(always)]
+                    |j| {
+                        let column = at_points(
+                            #[inline(always)]
+                            |i| sums[(i * POINTS + j) * plane_len + index * num_vectors + vector],
+                        );
+                        output_values(simd, column)
+                    },
+                );
+                for i in 0..TILE.min(side - y) {
+                    let first = ((image * side + y + i) * side + x) * num_vectors + vector;
+                    let line = at_points(
+                        #[inline(always)]
+                        |j| columns[j][i],
+                    );
+                    let line = output_values(simd, line);
+                    for j in 0..TILE {
+                        // At the right and lower edge tiles reach beyond the image.
+                        if x + j < side {
+                            let value = simd.add_f32s(line[j], bias[vector]);
+                            out[first + j * num_vectors] = simd.max_f32s(value, zero);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the weights of a kernel's line are multiplied with for their value at each point.
+fn weight_rows() -> [[f64; 3]; POINTS] {
+    let (a2, b2) = (A * A, B * B);
+    let at = |point: f64, scale: f64| [1.0, point, point * point].map(|power| power / scale);
+    [
+        at(0.0, a2 * b2),
+        at(A, 2.0 * a2 * (a2 - b2)),
+        at(-A, 2.0 * a2 * (a2 - b2)),
+        at(B, 2.0 * b2 * (b2 - a2)),
+        at(-B, 2.0 * b2 * (b2 - a2)),
+        [0.0, 0.0, 1.0],
+    ]
+}
+
+/// `f` at the six points, without the zeros that an array to be filled begins with.
+#[inline(always)]
+fn at_points<T>(f: impl Fn(usize) -> T) -> [T; POINTS] {
+    [f(0), f(1), f(2), f(3), f(4), f(5)]
+}
+
+/// Values at the six points of six pixels in a line.
+#[inline(always)]
+fn input_values<S: Simd>(simd: S, d: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
+    let (a, b) = (A as f32, B as f32);
+    let (a2, b2) = (a * a, b * b);
+    let even_a = mul_add(simd, d[2], -b2, d[4]);
+    let odd_a = mul_add(simd, d[1], -b2, d[3]);
+    let even_b = mul_add(simd, d[2], -a2, d[4]);
+    let odd_b = mul_add(simd, d[1], -a2, d[3]);
+    [
+        mul_add(simd, d[0], a2 * b2, mul_add(simd, d[2], -(a2 + b2), d[4])),
+        mul_add(simd, odd_a, a, even_a),
+        mul_add(simd, odd_a, -a, even_a),
+        mul_add(simd, odd_b, b, even_b),
+        mul_add(simd, odd_b, -b, even_b),
+        mul_add(simd, d[1], a2 * b2, mul_add(simd, d[3], -(a2 + b2), d[5])),
+    ]
+}
+
+/// Four pixels in a line from the sums at the six points.
+#[inline(always)]
+fn output_values<S: Simd>(simd: S, m: [S::f32s; POINTS]) -> [S::f32s; TILE] {
+    let (a, b) = (A as f32, B as f32);
+    let (sum_a, difference_a) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
+    let (sum_b, difference_b) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
+    let scaled = simd.mul_f32s(difference_b, simd.splat_f32s(b));
+    let scaled_twice = simd.mul_f32s(sum_b, simd.splat_f32s(b * b));
+    [
+        simd.add_f32s(m[0], simd.add_f32s(sum_a, sum_b)),
+        mul_add(simd, difference_a, a, scaled),
+        mul_add(simd, sum_a, a * a, scaled_twice),
+        mul_add(simd, difference_a, a * a * a, mul_add(simd, difference_b, b * b * b, m[5])),
+    ]
+}
+
+/// `x * factor + y`, rounded once.
+#[inline(always)]
+fn mul_add<S: Simd>(simd: S, x: S::f32s, factor: f32, y: S::f32s) -> S::f32s {
+    simd.mul_add_f32s(x, simd.splat_f32s(factor), y)
+}
