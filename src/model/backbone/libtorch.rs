@@ -5,6 +5,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::layout::channels_last;
 use crate::config::CROP;
 use crate::error::Result;
 use crate::model::fold::fold;
@@ -141,9 +142,4 @@ impl FoldedConv {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)
     }
-}
-
-/// The same `[N, C, H, W]` tensor, stored as `[N, H, W, C]`.
-fn channels_last(x: &Tensor) -> Result<Tensor, tch::TchError> {
-    x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
