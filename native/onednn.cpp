@@ -66,9 +66,8 @@ bool ec2train_onednn_pack(const Tensor* weight, Geometry geometry, const int64_t
   return guarded(message, capacity, [&] {
     const int64_t padding[] = {geometry.padding, geometry.padding};
     const int64_t stride[] = {geometry.stride, geometry.stride};
-    *packed = new Tensor(at::mkldnn_reorder_conv2d_weight(weight->to_mkldnn(), padding, stride,
-                                                          kDilation, kGroups,
-                                                          IntArrayRef(input, 4)));
+    *packed = new Tensor(at::mkldnn_reorder_conv2d_weight(
+        weight->to_mkldnn(), padding, stride, kDilation, kGroups, IntArrayRef(input, 4)));
   });
 }
 

@@ -229,3 +229,15 @@ fn with_one_thread<T>(compute: impl FnOnce() -> Result<T>) -> Result<T> {
     tch::set_num_threads(before);
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calling_thread_keeps_its_number_of_threads() {
+        tch::set_num_threads(2);
+        assert_eq!(with_one_thread(|| Ok(tch::get_num_threads())).unwrap(), 1);
+        assert_eq!(tch::get_num_threads(), 2);
+    }
+}
