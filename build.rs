@@ -1,12 +1,37 @@
-//! Writes the folder of libtorch into the binary, so that it starts from cron and from any folder.
+//! Ties the crate to libtorch.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=native");
     // torch-sys exports it; absent without the `torch` feature.
     if let Ok(libtorch_lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        // RPATH of the binaries: the folder of this build, then `lib` beside a binary that was
-        // copied to another machine together with its libraries.
+        #[cfg(feature = "torch")]
+        compile_native(std::path::Path::new(&libtorch_lib));
+        // RPATH of the binaries, so that they start from cron and from any folder: the folder of
+        // this build, then `lib` beside a binary that was copied to another machine together with
+        // its libraries.
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch_lib}");
         println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib");
     }
+}
+
+/// The C++ seam, against the headers that torch-sys takes.
+#[cfg(feature = "torch")]
+fn compile_native(libtorch_lib: &std::path::Path) {
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let include = std::env::var_os("LIBTORCH_INCLUDE").map_or_else(
+        || libtorch_lib.with_file_name("include"),
+        |libtorch| std::path::PathBuf::from(libtorch).join("include"),
+    );
+    cc::Build::new()
+        .cpp(true)
+        .std("c++20")
+        .files(["native/onednn.cpp"])
+        // System headers: their warnings are not ours.
+        .flag("-isystem")
+        .flag(include)
+        .extra_warnings(true)
+        // The work is done inside libtorch: more would only take longer to compile.
+        .opt_level(1)
+        .compile("ec2train_native");
 }

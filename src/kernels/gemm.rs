@@ -66,7 +66,7 @@ impl PackedWeights {
 /// The left matrix.
 pub trait Rows {
     /// Number of rows.
-    fn len(&self) -> usize;
+    fn num_rows(&self) -> usize;
     /// A segment of a row, at least as long as the weights' segments.
     fn segment(&self, row: usize, segment: usize) -> &[f32];
 }
@@ -82,7 +82,7 @@ pub struct Contiguous<'a> {
 
 impl Rows for Contiguous<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn num_rows(&self) -> usize {
         self.values.len() / self.row_len
     }
 
@@ -113,14 +113,14 @@ pub fn gemm(
 ) {
     assert_eq!(
         out.len(),
-        rows.len() * weights.num_outputs,
+        rows.num_rows() * weights.num_outputs,
         "the output's shape is not the product's"
     );
     let tile_rows = if isa.lanes() == 16 { TILE_ROWS_AVX512 } else { TILE_ROWS };
     let depth = (SEGMENTS_DEPTH / weights.segment_len).clamp(1, weights.num_segments);
     let block_len = (ROWS_BYTES / (4 * depth * weights.segment_len * tile_rows)).max(1) * tile_rows;
-    for first_row in (0..rows.len()).step_by(block_len) {
-        let block = first_row..rows.len().min(first_row + block_len);
+    for first_row in (0..rows.num_rows()).step_by(block_len) {
+        let block = first_row..rows.num_rows().min(first_row + block_len);
         for first in (0..weights.num_segments).step_by(depth) {
             let segments = first..weights.num_segments.min(first + depth);
             for output in (0..weights.num_outputs).step_by(weights.panel) {

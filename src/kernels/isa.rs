@@ -69,6 +69,14 @@ impl Isa {
     }
 }
 
+impl PartialEq for Isa {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Isa {}
+
 struct Call<S, K> {
     simd: S,
     kernel: K,

@@ -5,7 +5,9 @@
 
 use tch::{Kind, Tensor};
 
-use crate::config::CROP;
+use super::layout::channels_last;
+use super::threads::with_one_thread;
+use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::model::fold::fold;
 use crate::model::resnet::{self, Bottleneck, ConvNorm};
@@ -13,50 +15,64 @@ use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head.
 ///
-/// Not `Sync`, as no libtorch tensor is: each worker takes a [`Backbone::share`] of its own.
+/// Not `Sync`, as no libtorch tensor is: each worker takes a [`LibtorchBackbone::share`] of its own.
 #[derive(Debug)]
-pub struct Backbone {
+pub struct LibtorchBackbone {
+    batch: usize,
     stem: FoldedConv,
     blocks: Vec<FoldedBottleneck>,
 }
 
-impl Backbone {
-    /// Folds the weights. `state_dict` has passed [`StateDict::check`] against
+impl LibtorchBackbone {
+    /// Folds the weights, to compute in batches of `batch` images. `state_dict` has passed [`StateDict::check`] against
     /// [`resnet::tensor_specs`].
     ///
     /// # Errors
     /// When a tensor is missing or libtorch refuses one.
-    pub fn new(state_dict: &StateDict) -> Result<Self> {
+    pub fn new(state_dict: &StateDict, batch: usize) -> Result<Self> {
         let stem = FoldedConv::new(state_dict, &resnet::stem())?;
         let blocks = resnet::bottlenecks()
             .iter()
             .map(|block| FoldedBottleneck::new(state_dict, block))
             .collect::<Result<_>>()?;
-        Ok(Backbone { stem, blocks })
+        Ok(LibtorchBackbone { batch, stem, blocks })
     }
 
     /// Another handle on the same weights, for another thread.
     pub fn share(&self) -> Self {
         let blocks = self.blocks.iter().map(FoldedBottleneck::share).collect();
-        Backbone { stem: self.stem.share(), blocks }
+        LibtorchBackbone { batch: self.batch, stem: self.stem.share(), blocks }
     }
 
-    /// Pooled features `[N, 2048]` f32 of normalized pixels, `[N, 224, 224, 3]` f32 in `pixels`.
+    /// Writes the pooled features `[N, 2048]` f32 of normalized pixels, `[N, 224, 224, 3]` f32 in
+    /// `pixels`, to `features`.
+    ///
+    /// Every batch is of the same size, the last one filled up with zeros, since libtorch may sum in
+    /// another order for another size.
     ///
     /// # Errors
     /// When libtorch fails, as it does without memory.
-    pub fn forward(&self, pixels: &[f32]) -> Result<Tensor> {
+    pub fn forward(&self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
         let side = i64::from(CROP);
-        tch::no_grad(|| {
-            let x = Tensor::f_from_slice(pixels)?.f_view([-1, side, side, 3])?;
-            let x = x.f_permute([0, 3, 1, 2])?; // [N, 3, 224, 224], channels last
-            let x = self.stem.forward(&x)?.f_relu_()?;
-            let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-            for block in &self.blocks {
-                x = block.forward(&x)?;
+        let image_len = (CROP * CROP * 3) as usize;
+        let batches = pixels.chunks(self.batch * image_len);
+        with_one_thread(|| {
+            for (pixels, rows) in batches.zip(features.chunks_mut(self.batch * NUM_FEATURES)) {
+                let x = Tensor::f_from_slice(pixels)?.f_view([-1, side, side, 3])?;
+                let missing = self.batch as i64 - x.size()[0];
+                // Of the last dimension first, a pair each: N is the fourth.
+                let x = x.f_constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])?;
+                let x = x.f_permute([0, 3, 1, 2])?; // [batch, 3, 224, 224], channels last
+                let x = self.stem.forward(&x)?.f_relu_()?;
+                let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+                for block in &self.blocks {
+                    x = block.forward(&x)?;
+                }
+                let x = x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?; // [batch, 2048]
+                let x = x.f_narrow(0, 0, (rows.len() / NUM_FEATURES) as i64)?;
+                x.f_copy_data(rows, rows.len())?;
             }
-            let x = x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?; // [N, 2048]
-            Ok(x)
+            Ok(())
         })
     }
 }
@@ -141,9 +157,4 @@ impl FoldedConv {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)
     }
-}
-
-/// The same `[N, C, H, W]` tensor, stored as `[N, H, W, C]`.
-fn channels_last(x: &Tensor) -> Result<Tensor, tch::TchError> {
-    x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }

@@ -297,7 +297,7 @@ struct TapRows<'a> {
 
 impl Rows for TapRows<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn num_rows(&self) -> usize {
         self.input.len() / self.taps.image_len * (self.taps.offsets.len() / 9)
     }
 
@@ -323,7 +323,7 @@ struct Strided<'a> {
 
 impl Rows for Strided<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn num_rows(&self) -> usize {
         self.values.len() / (self.num_channels * self.stride * self.stride)
     }
 
@@ -342,7 +342,7 @@ struct StemRows<'a>(&'a [f32]);
 
 impl Rows for StemRows<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn num_rows(&self) -> usize {
         SIDE / 2 * SIDE / 2
     }
 

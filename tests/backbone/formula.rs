@@ -1,15 +1,11 @@
-//! The folded backbone against torchvision, with weights that both compute from one formula.
-#![cfg(feature = "torch")]
-#![allow(clippy::unwrap_used)]
+//! Weights and pixels by formula; the features that torchvision computes of them.
 
 use std::path::Path;
 
-use ec2train::model::backbone::Backbone;
-use ec2train::model::head::to_vec;
 use ec2train::model::resnet::tensor_specs;
 use ec2train::model::state_dict::{Dtype, StateDict, TensorData, TensorSpec};
 
-const IMAGE_LEN: usize = 224 * 224 * 3;
+pub const IMAGE_LEN: usize = 224 * 224 * 3;
 
 /// `count` numbers in [0, 1), as `uniform` in golden/backbone/generate.py.
 fn uniform(stream: u64, count: usize) -> impl Iterator<Item = f64> {
@@ -42,42 +38,32 @@ fn tensor(stream: u64, spec: &TensorSpec) -> TensorData {
     TensorData::from_f32(&spec.shape, &values)
 }
 
-fn backbone() -> Backbone {
+/// Of a ResNet50 with 1000 classes.
+pub fn state_dict() -> StateDict {
     let mut state_dict = StateDict::new();
     for (stream, spec) in tensor_specs(1000).iter().enumerate() {
         state_dict.insert(spec.name.clone(), tensor(stream as u64, spec));
     }
-    Backbone::new(&state_dict).unwrap()
+    state_dict
 }
 
 /// Normalized pixels `[2, 224, 224, 3]`.
-fn pixels() -> Vec<f32> {
+pub fn pixels() -> Vec<f32> {
     uniform(1000, 2 * IMAGE_LEN).map(|u| (4.0 * u - 2.0) as f32).collect()
 }
 
-#[test]
-fn features_are_those_of_torchvision() {
+/// What torchvision computes of [`pixels`], `[2, 2048]`.
+pub fn golden_features() -> Vec<f32> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/backbone/features.safetensors");
-    let expected = StateDict::load(&path).unwrap().get("features").unwrap().to_f32();
-    let found = to_vec(&backbone().forward(&pixels()).unwrap()).unwrap();
-    assert_eq!(found.len(), 2 * 2048);
-    let scale = expected.iter().fold(0.0f32, |max, value| max.max(value.abs()));
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() <= 1e-5 * scale, "{found} {expected}, scale {scale}");
-    }
+    StateDict::load(&path).unwrap().get("features").unwrap().to_f32()
 }
 
-#[test]
-fn the_features_of_an_image_do_not_depend_on_the_other_images_of_its_batch() {
-    tch::set_num_threads(1);
-    let backbone = backbone();
-    let pixels = pixels();
-    let (first, second) = pixels.split_at(IMAGE_LEN);
-    let features = |batch: &[&[f32]]| to_vec(&backbone.forward(&batch.concat()).unwrap()).unwrap();
-    let alike = features(&[first, first]);
-    let mixed = features(&[second, first]);
-    assert_eq!(alike[..2048], alike[2048..], "both rows of a batch are computed alike");
-    assert_eq!(mixed[2048..], alike[..2048]);
-    assert_ne!(mixed[..2048], alike[..2048]);
+/// Fails where features differ by more than 1e-5 of the largest.
+pub fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-5 * scale, "{found} {expected}, scale {scale}");
+    }
 }

@@ -1,0 +1,79 @@
+//! The ways to compute the backbone, of which a run takes one.
+
+use std::fmt;
+
+#[cfg(feature = "torch")]
+use super::onednn::{Precision, is_supported};
+use crate::kernels::isa::Isa;
+
+/// What computes the backbone. Features of different engines are close, but not the same bits, so
+/// they are never mixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// oneDNN's fused convolutions in bf16, for CPUs with AMX.
+    #[cfg(feature = "torch")]
+    OnednnBf16,
+    /// This program's own kernels, f32.
+    Simd(Isa),
+    /// oneDNN's fused convolutions in f32.
+    #[cfg(feature = "torch")]
+    OnednnFp32,
+    /// libtorch's plain convolutions in f32, which run on every CPU.
+    #[cfg(feature = "torch")]
+    Libtorch,
+}
+
+impl Engine {
+    /// Those that this CPU runs, the fastest first. Never empty with libtorch.
+    pub fn supported() -> Vec<Engine> {
+        let mut engines = Vec::new();
+        #[cfg(feature = "torch")]
+        if is_supported(Precision::Bf16) {
+            engines.push(Engine::OnednnBf16);
+        }
+        engines.extend(Isa::supported().into_iter().map(Engine::Simd));
+        #[cfg(feature = "torch")]
+        {
+            if is_supported(Precision::Fp32) {
+                engines.push(Engine::OnednnFp32);
+            }
+            engines.push(Engine::Libtorch);
+        }
+        engines
+    }
+
+    /// The first of [`Engine::supported`], without trying the others.
+    #[cfg(feature = "torch")]
+    pub fn fastest() -> Engine {
+        if is_supported(Precision::Bf16) {
+            return Engine::OnednnBf16;
+        }
+        match Isa::supported().first() {
+            Some(&isa) => Engine::Simd(isa),
+            None if is_supported(Precision::Fp32) => Engine::OnednnFp32,
+            None => Engine::Libtorch,
+        }
+    }
+
+    /// As in model.json: the precision, then what computes.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "torch")]
+            Engine::OnednnBf16 => "bf16-onednn-amx",
+            #[cfg(target_arch = "x86_64")]
+            Engine::Simd(Isa::Avx512(_)) => "fp32-avx512",
+            #[cfg(target_arch = "x86_64")]
+            Engine::Simd(Isa::Avx2(_)) => "fp32-avx2",
+            #[cfg(feature = "torch")]
+            Engine::OnednnFp32 => "fp32-onednn",
+            #[cfg(feature = "torch")]
+            Engine::Libtorch => "fp32-libtorch",
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
