@@ -28,7 +28,6 @@ pub mod data;
 pub mod model;
 pub mod sample;
 
-#[cfg(feature = "torch")]
 pub mod features;
 
 pub mod metrics;
