@@ -29,7 +29,6 @@ pub mod kernels;
 pub mod model;
 pub mod sample;
 
-#[cfg(feature = "torch")]
 pub mod features;
 
 pub mod metrics;

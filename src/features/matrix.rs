@@ -1,7 +1,9 @@
 //! Features of a split with their targets.
 
+#[cfg(feature = "torch")]
 use tch::Tensor;
 
+#[cfg(feature = "torch")]
 use crate::error::Result;
 
 /// One row per image.
@@ -37,6 +39,7 @@ impl FeatureMatrix {
     ///
     /// # Errors
     /// When libtorch fails, as it does without memory.
+    #[cfg(feature = "torch")]
     pub fn to_tensor(&self) -> Result<Tensor> {
         Ok(Tensor::f_from_slice(&self.values)?.f_view([-1, self.num_features as i64])?)
     }

@@ -1,6 +1,12 @@
 //! The backbone's features of every image.
 
+#[cfg(feature = "torch")]
 pub mod extract;
+pub mod file_index;
 mod matrix;
+pub mod prune;
+pub mod recipe;
+mod record;
+pub mod store;
 
 pub use matrix::FeatureMatrix;

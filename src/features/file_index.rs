@@ -1,0 +1,168 @@
+//! Which content a file had when it was last read, so that unchanged files are not read again.
+//!
+//! Lines of JSON, each behind its checksum, are appended as files are read. A line that is torn or
+//! damaged is ignored, and the file it spoke of is read again. Deleting the index costs no more.
+
+mod line;
+
+use std::collections::HashMap;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::atomic_file;
+use crate::error::{Action, Error, Result};
+use line::{Stat, parse, parse_compacted, write, write_compacted};
+
+/// How much older than its reading a file's last change must be. What changes a file twice within
+/// one tick of its file system's clock leaves the same times twice ("racily clean" in git); the
+/// coarsest clock, that of FAT, ticks every 2 s.
+const MIN_AGE: Duration = Duration::from_secs(2);
+/// An index of fewer lines is not worth rewriting.
+const MIN_LINES_TO_COMPACT: usize = 1000;
+
+/// What reading a file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// BLAKE3 of the file.
+    pub content: blake3::Hash,
+    /// What decoding it warned of.
+    pub warning: Option<String>,
+}
+
+/// The content of every file that was read, as long as its metadata does not change.
+#[derive(Debug)]
+pub struct FileIndex {
+    path: PathBuf,
+    file: File,
+    /// Where the next line goes: behind the last whole one, over what a failed write left.
+    end: u64,
+    entries: HashMap<PathBuf, (Stat, Entry)>,
+}
+
+impl FileIndex {
+    /// Reads the index at `path`; a missing one is created, with its folder. When most of its lines
+    /// have been superseded it is rewritten without them, and without files that are gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path. Damaged content is no error.
+    pub fn open(path: &Path) -> Result<Self> {
+        if let Some(dir) = path.parent() {
+            atomic_file::create_dir(dir)?;
+        }
+        let (file, bytes) = open_and_read(path)?;
+        let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+        let mut index =
+            FileIndex { path: path.to_path_buf(), file, end: end as u64, entries: HashMap::new() };
+        let (mut num_lines, mut num_damaged, mut num_compacted) = (0, 0, 0);
+        for line in bytes[..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            num_lines += 1;
+            if let Some((path, stat, entry)) = parse(line) {
+                index.entries.insert(path, (stat, entry));
+            } else if let Some(count) = parse_compacted(line) {
+                num_compacted = count;
+            } else {
+                num_damaged += 1;
+            }
+        }
+        if num_damaged > 0 {
+            log::warn!(
+                "{}: {num_damaged} lines are damaged or of another version: their files are read again",
+                path.display()
+            );
+        }
+        if num_lines >= 2 * num_compacted + MIN_LINES_TO_COMPACT {
+            index.compact()?;
+        }
+        Ok(index)
+    }
+
+    /// Number of files it knows.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What was found in the file at `path`, if its size, times and inode in `metadata` are still
+    /// those of that reading.
+    pub fn lookup(&self, path: &Path, metadata: &Metadata) -> Option<&Entry> {
+        let (stat, entry) = self.entries.get(path)?;
+        (*stat == Stat::of(metadata)).then_some(entry)
+    }
+
+    /// Remembers what was found in the file at `path`. `metadata` and `read_at` are those of a
+    /// moment before its bytes were read. A file that was changed less than 2 s before is not
+    /// remembered, since it may change again without its times telling.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path of the index, as when the disk is full.
+    pub fn insert(
+        &mut self,
+        path: &Path,
+        metadata: &Metadata,
+        read_at: SystemTime,
+        entry: Entry,
+    ) -> Result<()> {
+        let is_settled = metadata
+            .modified()
+            .ok()
+            .and_then(|modified| read_at.duration_since(modified).ok())
+            .is_some_and(|age| age >= MIN_AGE);
+        let value = (Stat::of(metadata), entry);
+        if !is_settled || self.entries.get(path) == Some(&value) {
+            return Ok(());
+        }
+        let mut line = Vec::new();
+        write(path, &value.0, &value.1, &mut line)
+            .and_then(|()| self.file.write_all_at(&line, self.end))
+            .map_err(Error::io(Action::Write, &self.path))?;
+        self.end += line.len() as u64;
+        self.entries.insert(path.to_path_buf(), value);
+        Ok(())
+    }
+
+    /// Rewrites the index with a line for each file that is still there.
+    fn compact(&mut self) -> Result<()> {
+        self.entries.retain(|path, _| path.symlink_metadata().is_ok());
+        let mut bytes = Vec::new();
+        write_compacted(self.entries.len(), &mut bytes)
+            .and_then(|()| {
+                self.entries
+                    .iter()
+                    .try_for_each(|(path, (stat, entry))| write(path, stat, entry, &mut bytes))
+            })
+            .map_err(Error::io(Action::Write, &self.path))?;
+        atomic_file::replace(&self.path, |file| file.write_all(&bytes))?;
+        self.file = open(&self.path)?;
+        self.end = bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(Error::io(Action::Create, path))
+}
+
+fn open_and_read(path: &Path) -> Result<(File, Vec<u8>)> {
+    let mut file = open(path)?;
+    let mut bytes = Vec::new();
+    match file.read_to_end(&mut bytes) {
+        Ok(_) => (),
+        // A bad sector: what comes before it is good.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {}
+        Err(error) => return Err(Error::io(Action::Read, path)(error)),
+    }
+    Ok((file, bytes))
+}
