@@ -46,6 +46,10 @@ pub struct Metadata {
     pub transform: Transform,
     /// Where the frozen part came from.
     pub backbone: BackboneOrigin,
+    /// What computed the features.
+    pub engine: String,
+    /// Views of each train image that the head learnt from.
+    pub train_views: u32,
     /// How the head was fitted.
     pub hyperparameters: Hyperparameters,
     /// The epoch that was kept, from 1.

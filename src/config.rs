@@ -50,15 +50,31 @@ pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// ImageNet's standard deviation per channel, RGB.
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
+// --- Views ------------------------------------------------------------------------------------
+
+/// Views of each train image that the head learns from: the eval transform, then random crops,
+/// mirrored or not. Each view costs as much as an image.
+pub const TRAIN_VIEWS: u32 = 1;
+/// Smallest and largest part of the image's area that a random crop shows: torchvision's default.
+pub const VIEW_SCALE: [f64; 2] = [0.08, 1.0];
+/// Least and greatest width of a random crop, in heights: torchvision's default.
+pub const VIEW_RATIO: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+
 // --- Feature extraction -----------------------------------------------------------------------
 
 /// Images a worker takes from file to features at once. At 8 glibc reuses every buffer; at 16 and
 /// 32 each pass costs tens of thousands of page faults.
 pub const CHUNK: usize = 8;
 
+/// Features of each image, found again by its content. Both jobs share it. It can be deleted at any
+/// time; the next run then computes them anew.
+pub const FEATURES_DIR: &str = "TrainedModels/features";
+/// Features of other weights, engines or transforms are kept up to this size, the latest first.
+pub const STORE_UNUSED_BYTES: u64 = 1 << 30;
+
 // --- Training the head ------------------------------------------------------------------------
 
-/// Seeds the order of the mini-batches.
+/// Seeds the random views and the order of the mini-batches.
 pub const SEED: u64 = 133;
 /// Images per step.
 pub const BATCH_SIZE: usize = 64;

@@ -6,18 +6,22 @@ use std::time::Instant;
 
 use crate::artifact::{self, BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, NUM_FEATURES};
+use crate::config::{CHUNK, EXPECTED_NUM_CLASSES, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS};
 use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Sample, Split, require_all_classes};
 use crate::data::leakage::find_leaks;
 use crate::data::transform::EvalTransform;
+use crate::data::view::ViewTransform;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
-use crate::features::extract::{Outcome, extract};
+use crate::features::collect::{Collected, Collection};
+use crate::features::extract::{Outcome, Request};
+use crate::features::prune::prune;
+use crate::features::recipe::Recipe;
 use crate::job::{Job, Kind};
 use crate::metrics::Metrics;
-use crate::model::backbone::Backbone;
+use crate::model::backbone::{Backbone, Engine};
 use crate::model::weights::Weights;
 use crate::predictor::Predictor;
 use crate::run::console::{Progress, seconds};
@@ -46,7 +50,8 @@ pub fn train(job: &Job) -> Result<Metadata> {
 fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     let started = Instant::now();
     let host = Host::detect();
-    log::info!("{} on {} ({} workers)", program(), host.cpu_model, job.num_workers);
+    let engine = Engine::fastest();
+    log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);
     announce_sample(job.kind);
 
     let folder = ImageFolder::scan(&job.data_dir)?;
@@ -62,13 +67,13 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
         log::warn!("{num_classes} classes, where the dog breeds have {EXPECTED_NUM_CLASSES}");
     }
 
-    let weights = Weights::load(&job.weights_dir, job.weights_file)?;
+    let weights = Weights::locate(&job.weights_dir, job.weights_file)?;
     log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
     let transform = EvalTransform::imagenet(weights.resize);
 
     let features_started = Instant::now();
     status.stage("features", folder.num_samples())?;
-    let mut extracted = extract_folder(job, &folder, &weights, &transform, status)?;
+    let mut extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =
@@ -100,7 +105,7 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     warn_if_guessing(&metrics.valid, num_classes);
 
     status.stage("saving", 0)?;
-    let mut state_dict = weights.state_dict;
+    let mut state_dict = weights.load()?;
     fitted.head.write_to(&mut state_dict)?;
     let mut metadata = Metadata {
         program: program(),
@@ -120,6 +125,8 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
             file: weights.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             sha256: weights.sha256,
         },
+        engine: engine.name().into(),
+        train_views: TRAIN_VIEWS,
         hyperparameters: job.hyperparameters.clone(),
         best_epoch: fitted.best_epoch,
         num_epochs: fitted.history.len(),
@@ -177,7 +184,11 @@ pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
     let mut skipped = Vec::new();
     for (sample, outcome) in samples.iter().zip(outcomes) {
         match outcome {
-            Outcome::Used { features: row, .. } => features.push(&row, sample.target),
+            Outcome::Used(used) => {
+                for (_, row) in used.views {
+                    features.push(&row, sample.target);
+                }
+            }
             Outcome::Skipped(reason) => {
                 skipped.push(FileNote { path: sample.path.clone(), reason });
             }
@@ -202,51 +213,106 @@ fn extract_folder(
     job: &Job,
     folder: &ImageFolder,
     weights: &Weights,
-    transform: &EvalTransform,
+    engine: Engine,
+    transform: EvalTransform,
     status: &mut StatusWriter,
 ) -> Result<Extracted> {
     let samples: Vec<(Split, &Sample)> = Split::ALL
         .iter()
         .flat_map(|&split| folder.samples(split).iter().map(move |sample| (split, sample)))
         .collect();
-    let paths: Vec<&Path> = samples.iter().map(|(_, sample)| sample.path.as_path()).collect();
-    let backbone = Backbone::new(&weights.state_dict)?;
-    let mut progress = Progress::new("features", "images", paths.len() as u64);
-    let mut status_error = None;
-    let outcomes = extract(&paths, transform, &backbone, job.num_workers, |done| {
-        progress.inc(done as u64);
-        status_error = status_error.take().or(status.inc(done).err());
-    })?;
-    progress.finish();
-    status_error.map_or(Ok(()), Err)?;
+    let requests: Vec<Request> = samples
+        .iter()
+        .map(|&(split, sample)| Request { path: &sample.path, num_views: num_views(split) })
+        .collect();
+    let transform = ViewTransform::new(transform);
+    let recipe = Recipe {
+        transform: serde_json::to_value(transform)
+            .map_err(|error| Error::Internal(format!("cannot describe the transform: {error}")))?,
+        weights_sha256: weights.sha256.clone(),
+        engine: engine.name().into(),
+    };
+    let mut collection = Collection::open(&job.features_dir, &recipe)?;
+    prune(&job.features_dir, &[&recipe], STORE_UNUSED_BYTES)?;
 
-    let mut splits = Split::ALL.map(|_| FeatureMatrix::new(NUM_FEATURES));
+    let mut collected = Vec::new();
+    let mut splits = None;
+    // Once more only if features cannot be read back that were there a moment ago.
+    for _ in 0..2 {
+        let mut progress = Progress::new("features", "images", requests.len() as u64);
+        let backbone = || Backbone::new(engine, &weights.load()?, CHUNK);
+        collected =
+            collection.collect(&requests, &transform, backbone, job.num_workers, |done| {
+                progress.inc(done as u64);
+                status.inc(done)
+            })?;
+        progress.finish();
+        splits = read_splits(&collection, &samples, &collected);
+        if splits.is_some() {
+            break;
+        }
+    }
+    let splits = splits.ok_or_else(|| {
+        Error::bad_data(
+            &job.features_dir,
+            "features that were just written cannot be read back",
+            "The disk may be failing: `dmesg` shows it. The folder can be deleted at any time.",
+        )
+    })?;
+
     let mut skipped = folder.skipped.clone();
     let mut damaged = Vec::new();
     let mut contents = Vec::new();
-    for (&(split, sample), outcome) in samples.iter().zip(outcomes) {
+    for (&(split, sample), collected) in samples.iter().zip(collected) {
         let note = |reason| FileNote { path: sample.path.clone(), reason };
-        match outcome {
-            Outcome::Used { features, content, warning } => {
-                splits[split as usize].push(&features, sample.target);
-                contents.push((split, sample.path.as_path(), content));
-                damaged.extend(warning.map(note));
+        match collected {
+            Collected::Used(entry) => {
+                contents.push((split, sample.path.as_path(), entry.content));
+                damaged.extend(entry.warning.map(note));
             }
-            Outcome::Skipped(reason) => skipped.push(note(reason)),
+            Collected::Skipped(reason) => skipped.push(note(reason)),
         }
     }
-    let [num_train, num_valid, num_test] = splits.each_ref().map(|split| split.targets.len());
+    let num_used = |wanted| contents.iter().filter(|(split, ..)| *split == wanted).count();
     let data = DataSummary {
         dir: job.data_dir.clone(),
         fingerprint: fingerprint(&folder.root, &contents),
-        num_train,
-        num_valid,
-        num_test,
+        num_train: num_used(Split::Train),
+        num_valid: num_used(Split::Valid),
+        num_test: num_used(Split::Test),
         skipped,
         damaged,
         leaks: find_leaks(contents.iter().copied()),
     };
     Ok(Extracted { splits, data })
+}
+
+/// The head learns from all views of an image and is measured on the first.
+fn num_views(split: Split) -> u32 {
+    if split == Split::Train { TRAIN_VIEWS } else { 1 }
+}
+
+/// The features of each split, or `None` if some cannot be read.
+fn read_splits(
+    collection: &Collection,
+    samples: &[(Split, &Sample)],
+    collected: &[Collected],
+) -> Option<[FeatureMatrix; 3]> {
+    let mut splits = Split::ALL.map(|wanted| {
+        let num_samples = samples.iter().filter(|(split, _)| *split == wanted).count();
+        FeatureMatrix::with_capacity(NUM_FEATURES, num_samples * num_views(wanted) as usize)
+    });
+    let mut row = [0.0; NUM_FEATURES];
+    for (&(split, sample), collected) in samples.iter().zip(collected) {
+        let Collected::Used(entry) = collected else { continue };
+        for view in 0..num_views(split) {
+            if !collection.read(&entry.content, view, &mut row) {
+                return None;
+            }
+            splits[split as usize].push(&row, sample.target);
+        }
+    }
+    Some(splits)
 }
 
 /// BLAKE3 over the path below `root` and the content of every image.

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use crate::artifact::{self, Metadata, TrainedModel};
-use crate::config::CROP;
+use crate::config::{CHUNK, CROP};
 use crate::data::transform::EvalTransform;
+use crate::data::view::ViewTransform;
 use crate::error::{Error, Result};
-use crate::features::extract::{Outcome, extract};
+use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
-use crate::model::backbone::Backbone;
+use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::{Head, to_vec};
 
 /// Computes with the same transform and backbone as the training did.
@@ -16,7 +17,7 @@ use crate::model::head::{Head, to_vec};
 pub struct Predictor {
     /// What model.json says.
     pub metadata: Metadata,
-    transform: EvalTransform,
+    transform: ViewTransform,
     backbone: Backbone,
     /// The linear layer on the features.
     pub head: Head,
@@ -40,13 +41,13 @@ impl Predictor {
             ));
         }
         Ok(Predictor {
-            transform: EvalTransform {
+            transform: ViewTransform::new(EvalTransform {
                 resize: metadata.transform.resize,
                 crop: metadata.transform.crop,
                 mean: metadata.transform.mean,
                 std: metadata.transform.std,
-            },
-            backbone: Backbone::new(&state_dict)?,
+            }),
+            backbone: Backbone::new(Engine::fastest(), &state_dict, CHUNK)?,
             head: Head::from_state_dict(&state_dict)?,
             num_workers: job.num_workers,
             metadata,
@@ -61,7 +62,9 @@ impl Predictor {
         self.extract(paths, |_| ())?
             .into_iter()
             .map(|outcome| match outcome {
-                Outcome::Used { features, .. } => {
+                Outcome::Used(used) => {
+                    let features: Vec<f32> =
+                        used.views.into_iter().flat_map(|(_, features)| features).collect();
                     let row = tch::Tensor::f_from_slice(&features)?.f_unsqueeze(0)?; // [1, F]
                     Ok(Ok(to_vec(&self.head.forward(&row)?)?))
                 }
@@ -70,11 +73,25 @@ impl Predictor {
             .collect()
     }
 
-    /// Features `[2048]` of each image, in the order of the paths; see [`extract`].
+    /// Features of each image's first view, in the order of the paths; see [`extract`].
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn extract(&self, paths: &[&Path], on_progress: impl FnMut(usize)) -> Result<Vec<Outcome>> {
-        extract(paths, &self.transform, &self.backbone, self.num_workers, on_progress)
+    pub fn extract(
+        &self,
+        paths: &[&Path],
+        mut on_progress: impl FnMut(usize),
+    ) -> Result<Vec<Outcome>> {
+        let requests: Vec<Request> =
+            paths.iter().map(|path| Request { path, num_views: 1 }).collect();
+        let mut outcomes: Vec<Option<Outcome>> = paths.iter().map(|_| None).collect();
+        let on_outcome = |index: usize, outcome| {
+            outcomes[index] = Some(outcome);
+            on_progress(1);
+            Ok(())
+        };
+        let (transform, backbone) = (&self.transform, &self.backbone);
+        extract(&requests, |_, _| false, transform, backbone, self.num_workers, on_outcome)?;
+        Ok(outcomes.into_iter().flatten().collect())
     }
 }

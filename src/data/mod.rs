@@ -6,6 +6,8 @@ mod file_note;
 pub mod image_folder;
 pub mod inspect;
 pub mod leakage;
+mod random_crop;
 pub mod transform;
+pub mod view;
 
 pub use file_note::FileNote;

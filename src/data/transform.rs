@@ -1,9 +1,10 @@
 //! RGB pixels to the backbone's input.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
+use serde::Serialize;
 
 use crate::config;
 
@@ -13,7 +14,7 @@ use crate::config;
 /// Equal to `Resize(resize, antialias=True)` on a Pillow image followed by `CenterCrop(crop)`, but
 /// only the part of the source that the crop shows is resized. Rounding differs: by about 0.2 of
 /// 255 levels on average.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EvalTransform {
     /// Shorter side after resizing, in pixels. Less than `crop` counts as `crop`.
     pub resize: u32,
@@ -30,7 +31,58 @@ pub struct EvalTransform {
 pub struct Scratch {
     resizer: Resizer,
     /// `[crop, crop, 3]` u8.
-    crop: Vec<u8>,
+    pub(super) crop: Vec<u8>,
+}
+
+/// A part of an image, in whole pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rectangle {
+    /// Columns to its left.
+    pub left: u32,
+    /// Rows above it.
+    pub top: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Scratch {
+    /// Resizes a part of `image` to `side` x `side` pixels, bilinear and antialiased, into `crop`.
+    /// The part is `shown`: left, top, width and height, counted from the corner of `visible`,
+    /// beyond which the filter sees nothing.
+    pub(super) fn resize(
+        &mut self,
+        image: &RgbImage,
+        visible: Rectangle,
+        shown: (f64, f64, f64, f64),
+        side: u32,
+    ) {
+        // Every byte is overwritten: only a new size makes this touch memory.
+        self.crop.resize((side * side * 3) as usize, 0);
+        let (left, top, width, height) = shown;
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .crop(left, top, width, height);
+        // The typed call, since the other one compiles every pixel type's kernels into this crate;
+        // and a single one, since each compiles them once more.
+        let Rectangle { left, top, width, height } = visible;
+        let resized =
+            TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
+                .map_err(|error| error.to_string())
+                .and_then(|image| {
+                    let source = TypedCroppedImage::new(image, left, top, width, height)
+                        .map_err(|error| error.to_string())?;
+                    let mut target = TypedImage::<U8x3>::from_buffer(side, side, &mut self.crop)
+                        .map_err(|error| error.to_string())?;
+                    self.resizer
+                        .resize_typed(&source, &mut target, &options)
+                        .map_err(|error| error.to_string())
+                });
+        if let Err(error) = resized {
+            unreachable!("the part lies inside of the image: {error}");
+        }
+    }
 }
 
 impl EvalTransform {
@@ -46,29 +98,9 @@ impl EvalTransform {
     pub fn crop_rgb<'a>(&self, image: &RgbImage, scratch: &'a mut Scratch) -> &'a [u8] {
         let (width, height) = image.dimensions();
         assert!(width > 0 && height > 0, "an image without pixels");
-        let side = self.crop as usize;
-        // Every byte is overwritten: only a new size makes this touch memory.
-        scratch.crop.resize(side * side * 3, 0);
-
-        let (left, top, source_width, source_height) = self.source_rectangle(width, height);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(left, top, source_width, source_height);
-        // The typed call, since the other one compiles every pixel type's kernels into this crate.
-        let resized = TypedImageRef::<U8x3>::from_buffer(width, height, image.as_raw())
-            .map_err(|error| error.to_string())
-            .and_then(|source| {
-                let mut target =
-                    TypedImage::<U8x3>::from_buffer(self.crop, self.crop, &mut scratch.crop)
-                        .map_err(|error| error.to_string())?;
-                scratch
-                    .resizer
-                    .resize_typed(&source, &mut target, &options)
-                    .map_err(|error| error.to_string())
-            });
-        if let Err(error) = resized {
-            unreachable!("the rectangle lies inside of the image: {error}");
-        }
+        let whole = Rectangle { left: 0, top: 0, width, height };
+        let shown = self.source_rectangle(width, height);
+        scratch.resize(image, whole, shown, self.crop);
         &scratch.crop
     }
 
@@ -87,7 +119,7 @@ impl EvalTransform {
     }
 
     /// `[crop, crop, 3]` u8 to f32: `(value / 255 - mean) / std`.
-    fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
+    pub(super) fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
         assert_eq!(pixels.len(), out.len(), "the output must be [crop, crop, 3]");
         let scale = self.std.map(|std| 1.0 / (255.0 * std));
         let bias: [f32; 3] = std::array::from_fn(|channel| -self.mean[channel] / self.std[channel]);

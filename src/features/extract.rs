@@ -1,138 +1,190 @@
 //! The worker loop: image files to features, a chunk at a time.
 //!
-//! Each worker takes a chunk from file to features on its own core, with one libtorch thread: no
-//! queue between decoding and computing, nothing to balance. Every chunk is computed in a batch of
-//! the same size, so an image's features do not depend on its neighbours, nor on which worker
-//! computed them.
+//! Each worker takes a chunk from file to features on its own core: no queue between decoding and
+//! computing, nothing to balance. An image's features do not depend on its neighbours, nor on which
+//! worker computed them.
 
-use std::fs;
+use std::fs::{File, Metadata};
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::SystemTime;
+
+use image::RgbImage;
 
 use crate::config::{CHUNK, NUM_FEATURES};
 use crate::data::decode::decode;
-use crate::data::transform::{EvalTransform, Scratch};
+use crate::data::transform::Scratch;
+use crate::data::view::ViewTransform;
 use crate::error::{Action, Error, Result};
-use crate::model::backbone::Backbone;
-use crate::model::head::to_vec;
+use crate::model::backbone::{self, Backbone};
+
+/// An image file whose features are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Views 0 to `num_views - 1` are wanted.
+    pub num_views: u32,
+}
 
 /// What became of an image file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum Outcome {
-    /// Its features were computed.
-    Used {
-        /// `[2048]` f32.
-        features: Vec<f32>,
-        /// BLAKE3 of the file: equal for the same image under two names.
-        content: blake3::Hash,
-        /// What is wrong with the file, although it could be used.
-        warning: Option<String>,
-    },
+    /// It is an image.
+    Used(Used),
     /// It cannot be read or decoded, for this reason.
     Skipped(String),
 }
 
-/// Computes the features of `paths` on `num_workers` threads; the outcomes are in the order of the
-/// paths. `on_progress` is called with the number of images just done.
+/// What was found in a file and computed from it.
+#[derive(Debug)]
+pub struct Used {
+    /// BLAKE3 of the file: equal for the same image under two names.
+    pub content: blake3::Hash,
+    /// What is wrong with the file, although it could be used.
+    pub warning: Option<String>,
+    /// Of the file, from before it was read.
+    pub metadata: Metadata,
+    /// When it was read.
+    pub read_at: SystemTime,
+    /// Numbers of the views that were not known before, with their features, `[2048]` f32.
+    pub views: Vec<(u32, Vec<f32>)>,
+}
+
+/// Computes features on `num_workers` threads. `is_known` tells which views of which content need
+/// not be computed. `on_outcome` is called on this thread with the index of each request, in no
+/// particular order.
 ///
 /// # Errors
-/// When libtorch fails. A file that cannot be used is no error but [`Outcome::Skipped`].
+/// The first error of `on_outcome`, after which no further file is begun; or libtorch's. A file that
+/// cannot be used is no error but [`Outcome::Skipped`].
 pub fn extract(
-    paths: &[&Path],
-    transform: &EvalTransform,
+    requests: &[Request],
+    is_known: impl Fn(&blake3::Hash, u32) -> bool + Sync,
+    transform: &ViewTransform,
     backbone: &Backbone,
     num_workers: usize,
-    mut on_progress: impl FnMut(usize),
-) -> Result<Vec<Outcome>> {
-    // A single picture need not pay for a whole chunk.
-    let chunk_len = CHUNK.min(paths.len().max(1));
-    let chunks: Vec<&[&Path]> = paths.chunks(chunk_len).collect();
+    mut on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
+) -> Result<()> {
+    let chunks: Vec<&[Request]> = requests.chunks(CHUNK).collect();
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
 
-    let mut outcomes: Vec<Vec<Outcome>> = vec![Vec::new(); chunks.len()];
-    let mut first_error = None;
+    let mut result = Ok(());
     thread::scope(|scope| {
         for _ in 0..num_workers.clamp(1, chunks.len().max(1)) {
-            let backbone = backbone.share();
+            let mut worker = Worker::new(transform, backbone.worker(), &is_known);
             let (chunks, next, failed, sender) = (&chunks, &next, &failed, sender.clone());
             scope.spawn(move || {
-                tch::set_num_threads(1);
-                let mut worker = Worker::new(transform, backbone, chunk_len);
                 while !failed.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(chunk) = chunks.get(index) else { break };
-                    let result = worker.extract_chunk(chunk);
-                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
-                    if sender.send((index, result)).is_err() {
+                    if sender.send((index, worker.extract_chunk(chunk))).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for (index, result) in receiver {
-            match result {
-                Ok(chunk) => {
-                    on_progress(chunk.len());
-                    outcomes[index] = chunk;
-                }
-                Err(error) => first_error = first_error.take().or(Some(error)),
+        for (chunk, outcomes) in receiver {
+            let reported = outcomes.and_then(|outcomes| {
+                let indices = chunk * CHUNK..;
+                indices.zip(outcomes).try_for_each(|(index, outcome)| on_outcome(index, outcome))
+            });
+            if result.is_ok() && reported.is_err() {
+                failed.store(true, Ordering::Relaxed);
+                result = reported;
             }
         }
     });
-    first_error.map_or_else(|| Ok(outcomes.into_iter().flatten().collect()), Err)
+    result
 }
 
 /// What a thread needs to compute chunks without allocating for each image.
-struct Worker<'a> {
-    transform: &'a EvalTransform,
-    backbone: Backbone,
+struct Worker<'a, K> {
+    transform: &'a ViewTransform,
+    backbone: backbone::Worker,
+    is_known: &'a K,
     scratch: Scratch,
-    /// `[chunk, 224, 224, 3]` f32, normalized.
+    /// `[chunk, 224, 224, 3]` f32, normalized: the views that wait to be computed.
     pixels: Vec<f32>,
+    /// `[chunk, 2048]` f32.
+    features: Vec<f32>,
+    /// For each view in `pixels`, the place of its image in the chunk and the view's number.
+    waiting: Vec<(usize, u32)>,
 }
 
-impl<'a> Worker<'a> {
-    fn new(transform: &'a EvalTransform, backbone: Backbone, chunk_len: usize) -> Self {
-        let pixels = vec![0.0; chunk_len * transform.output_len()];
-        Worker { transform, backbone, scratch: Scratch::default(), pixels }
+impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
+    fn new(transform: &'a ViewTransform, backbone: backbone::Worker, is_known: &'a K) -> Self {
+        Worker {
+            transform,
+            backbone,
+            is_known,
+            scratch: Scratch::default(),
+            pixels: vec![0.0; CHUNK * transform.eval.output_len()],
+            features: vec![0.0; CHUNK * NUM_FEATURES],
+            waiting: Vec::with_capacity(CHUNK),
+        }
     }
 
-    fn extract_chunk(&mut self, paths: &[&Path]) -> Result<Vec<Outcome>> {
-        let image_len = self.transform.output_len();
-        let mut outcomes = Vec::with_capacity(paths.len());
-        for (path, pixels) in paths.iter().zip(self.pixels.chunks_exact_mut(image_len)) {
-            outcomes.push(match load(path, self.transform, &mut self.scratch, pixels) {
-                Ok((content, warning)) => Outcome::Used { features: Vec::new(), content, warning },
-                Err(error) => Outcome::Skipped(error.reason()),
-            });
-        }
-        if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Skipped(_))) {
-            return Ok(outcomes);
-        }
-        let rows = to_vec(&self.backbone.forward(&self.pixels)?)?; // [chunk, 2048]
-        for (outcome, row) in outcomes.iter_mut().zip(rows.chunks_exact(NUM_FEATURES)) {
-            if let Outcome::Used { features, .. } = outcome {
-                *features = row.to_vec();
+    fn extract_chunk(&mut self, requests: &[Request]) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (used, image) = match read(request.path) {
+                Ok(read) => read,
+                Err(error) => {
+                    outcomes.push(Outcome::Skipped(error.reason()));
+                    continue;
+                }
+            };
+            let content = used.content;
+            outcomes.push(Outcome::Used(used));
+            for view in (0..request.num_views).filter(|&view| !(self.is_known)(&content, view)) {
+                let image_len = self.transform.eval.output_len();
+                let pixels = &mut self.pixels[self.waiting.len() * image_len..][..image_len];
+                self.transform.apply(view, &content, &image, &mut self.scratch, pixels);
+                self.waiting.push((outcomes.len() - 1, view));
+                if self.waiting.len() == CHUNK {
+                    self.compute(&mut outcomes)?;
+                }
             }
         }
+        self.compute(&mut outcomes)?;
         Ok(outcomes)
+    }
+
+    /// Takes the views that wait through the backbone.
+    fn compute(&mut self, outcomes: &mut [Outcome]) -> Result<()> {
+        let num_views = self.waiting.len();
+        if num_views == 0 {
+            return Ok(());
+        }
+        let pixels = &self.pixels[..num_views * self.transform.eval.output_len()];
+        let features = &mut self.features[..num_views * NUM_FEATURES];
+        self.backbone.forward(pixels, features)?;
+        for ((image, view), row) in self.waiting.drain(..).zip(features.chunks_exact(NUM_FEATURES))
+        {
+            if let Outcome::Used(used) = &mut outcomes[image] {
+                used.views.push((view, row.to_vec()));
+            }
+        }
+        Ok(())
     }
 }
 
-/// Reads, decodes and transforms one file into `pixels`.
-fn load(
-    path: &Path,
-    transform: &EvalTransform,
-    scratch: &mut Scratch,
-    pixels: &mut [f32],
-) -> Result<(blake3::Hash, Option<String>)> {
-    let bytes = fs::read(path).map_err(Error::io(Action::Read, path))?;
+/// Reads and decodes one file.
+fn read(path: &Path) -> Result<(Used, RgbImage)> {
+    let read_at = SystemTime::now();
+    let mut file = File::open(path).map_err(Error::io(Action::Read, path))?;
+    let metadata = file.metadata().map_err(Error::io(Action::Read, path))?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    file.read_to_end(&mut bytes).map_err(Error::io(Action::Read, path))?;
     let decoded = decode(path, &bytes)?;
-    transform.apply(&decoded.image, scratch, pixels);
-    Ok((blake3::hash(&bytes), decoded.warning))
+    let content = blake3::hash(&bytes);
+    let used = Used { content, warning: decoded.warning, metadata, read_at, views: Vec::new() };
+    Ok((used, decoded.image))
 }

@@ -20,7 +20,16 @@ pub struct FeatureMatrix {
 impl FeatureMatrix {
     /// No rows yet.
     pub fn new(num_features: usize) -> Self {
-        FeatureMatrix { num_features, values: Vec::new(), targets: Vec::new() }
+        FeatureMatrix::with_capacity(num_features, 0)
+    }
+
+    /// No rows yet, but room for `num_rows`.
+    pub fn with_capacity(num_features: usize, num_rows: usize) -> Self {
+        FeatureMatrix {
+            num_features,
+            values: Vec::with_capacity(num_rows * num_features),
+            targets: Vec::with_capacity(num_rows),
+        }
     }
 
     /// Adds the features `[F]` of one image.

@@ -1,6 +1,6 @@
 //! The backbone's features of every image.
 
-#[cfg(feature = "torch")]
+pub mod collect;
 pub mod extract;
 pub mod file_index;
 mod matrix;

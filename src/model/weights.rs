@@ -9,7 +9,8 @@ use crate::config::{RESIZE_V1, RESIZE_V2, WEIGHTS_URLS};
 use crate::digest;
 use crate::error::{Action, Error, Result};
 
-/// A backbone's tensors with what has to be known about them.
+/// A weights file that is whole. Its tensors are read when they are needed: 100 MB that a run can do
+/// without while it computes features.
 #[derive(Debug)]
 pub struct Weights {
     /// The file.
@@ -18,26 +19,39 @@ pub struct Weights {
     pub sha256: String,
     /// Shorter side after resizing, in pixels, in the recipe these weights were trained with.
     pub resize: u32,
-    /// Every tensor of ResNet50 but the head's.
-    pub state_dict: StateDict,
 }
 
 impl Weights {
-    /// Finds the file (see [`find`]) and reads it.
+    /// Finds the file (see [`find`]) and compares it with the hash in its name.
     ///
     /// # Errors
     /// [`Error::InputMissing`] without a file; [`Error::BadData`] when its SHA-256 is not the one
-    /// in its name, or it is not a ResNet50.
-    pub fn load(dir: &Path, preferred: &str) -> Result<Self> {
+    /// in its name.
+    pub fn locate(dir: &Path, preferred: &str) -> Result<Self> {
         let path = find(dir, preferred)?;
         let (sha256, _) = digest::of_file(&path)?;
         require_name_matches(&path, &sha256)?;
-        let mut state_dict = StateDict::load(&path)?;
+        Ok(Weights { resize: resize_of(&path), path, sha256 })
+    }
+
+    /// Reads every tensor of ResNet50 but the head's.
+    ///
+    /// # Errors
+    /// [`Error::BadData`] when the file is not a ResNet50, or no longer the one that was located.
+    pub fn load(&self) -> Result<StateDict> {
+        let mut state_dict = StateDict::load(&self.path)?;
+        if digest::of_file(&self.path)?.0 != self.sha256 {
+            return Err(Error::bad_data(
+                &self.path,
+                "was replaced during the run",
+                "Start again; put new weights there under another name, and by renaming them.",
+            ));
+        }
         // The head is replaced; whatever number of classes it had is of no interest.
         state_dict.remove("fc.weight");
         state_dict.remove("fc.bias");
-        require_backbone(&mut state_dict, &path)?;
-        Ok(Weights { resize: resize_of(&path), path, sha256, state_dict })
+        require_backbone(&mut state_dict, &self.path)?;
+        Ok(state_dict)
     }
 }
 

@@ -1,0 +1,105 @@
+//! The features of a data set: from the store as far as they are there, computed where not.
+
+use std::fs;
+use std::path::Path;
+
+use super::extract::{Outcome, Request, extract};
+use super::file_index::{Entry, FileIndex};
+use super::recipe::Recipe;
+use super::store::FeatureStore;
+use crate::data::view::ViewTransform;
+use crate::error::Result;
+use crate::model::backbone::Backbone;
+
+/// Name of the index in the store's folder.
+const INDEX_FILE: &str = "files.jsonl";
+
+/// What the store holds of an image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collected {
+    /// The features of every view that was asked for.
+    Used(Entry),
+    /// Nothing: it cannot be read or decoded, for this reason.
+    Skipped(String),
+}
+
+/// The store of one recipe with what was last found in each file.
+#[derive(Debug)]
+pub struct Collection {
+    store: FeatureStore,
+    index: FileIndex,
+}
+
+impl Collection {
+    /// Opens what is in `dir`, which is created when missing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when files in `dir` can neither be opened nor replaced.
+    pub fn open(dir: &Path, recipe: &Recipe) -> Result<Self> {
+        Ok(Collection {
+            store: FeatureStore::open(dir, recipe)?,
+            index: FileIndex::open(&dir.join(INDEX_FILE))?,
+        })
+    }
+
+    /// Computes what is missing, on `num_workers` threads, and stores it as it is computed: what is
+    /// done by the time the process is killed is not lost. `on_progress` is called with each number
+    /// of images just done, those that were there already in the first call.
+    ///
+    /// The result is in the order of the requests. `backbone` is only called when something has to
+    /// be computed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store cannot be written to, as on a full disk; libtorch's errors.
+    pub fn collect(
+        &mut self,
+        requests: &[Request],
+        transform: &ViewTransform,
+        backbone: impl FnOnce() -> Result<Backbone>,
+        num_workers: usize,
+        mut on_progress: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<Collected>> {
+        let mut collected: Vec<Option<Collected>> =
+            requests.iter().map(|request| self.lookup(request).map(Collected::Used)).collect();
+        let is_pending = |index: &usize| collected[*index].is_none();
+        let pending: Vec<usize> = (0..requests.len()).filter(is_pending).collect();
+        on_progress(requests.len() - pending.len())?;
+        if !pending.is_empty() {
+            let wanted: Vec<Request> = pending.iter().map(|&index| requests[index]).collect();
+            let backbone = backbone()?;
+            let Collection { store, index } = self;
+            let is_known = |content: &blake3::Hash, view| store.contains(content, view);
+            extract(&wanted, is_known, transform, &backbone, num_workers, |place, outcome| {
+                let place = pending[place];
+                collected[place] = Some(match outcome {
+                    Outcome::Used(used) => {
+                        for (view, row) in &used.views {
+                            store.append(&used.content, *view, row)?;
+                        }
+                        let entry = Entry { content: used.content, warning: used.warning };
+                        let path = requests[place].path;
+                        index.insert(path, &used.metadata, used.read_at, entry.clone())?;
+                        Collected::Used(entry)
+                    }
+                    Outcome::Skipped(reason) => Collected::Skipped(reason),
+                });
+                on_progress(1)
+            })?;
+            store.sync()?;
+        }
+        Ok(collected.into_iter().flatten().collect())
+    }
+
+    /// Writes the features of one view of an image to `row`, `[2048]` f32. `false` when they have
+    /// become unreadable since they were stored.
+    pub fn read(&self, content: &blake3::Hash, view: u32, row: &mut [f32]) -> bool {
+        self.store.read(content, view, row)
+    }
+
+    /// What is known of the file as it is now, if all that is asked for is stored.
+    fn lookup(&self, request: &Request) -> Option<Entry> {
+        let entry = self.index.lookup(request.path, &fs::metadata(request.path).ok()?)?;
+        let is_stored = |view| self.store.contains(&entry.content, view);
+        (0..request.num_views).all(is_stored).then(|| entry.clone())
+    }
+}

@@ -1,0 +1,215 @@
+//! The kernels against sums taken in f64, for each instruction set of this CPU.
+
+use ec2train::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm};
+use ec2train::kernels::isa::Isa;
+use ec2train::kernels::pool::{average_pool, max_pool};
+use ec2train::kernels::winograd::{Scratch, Winograd};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// `len` values in [-1, 1).
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// `found` has at most the rounding of sums of `depth` products of values up to 1, or `scale` times
+/// that.
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f64], depth: usize, scale: f64) {
+    assert_eq!(found.len(), expected.len());
+    let tolerance = scale * f64::from(f32::EPSILON) / 2.0 * (depth + 4) as f64;
+    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (f64::from(found) - expected).abs();
+        assert!(difference <= tolerance, "at {index}: {found}, not {expected}");
+    }
+}
+
+/// Segments that lie in reverse order, with gaps between them.
+struct Scattered {
+    values: Vec<f32>,
+    num_rows: usize,
+    num_segments: usize,
+    segment_len: usize,
+}
+
+impl Rows for Scattered {
+    fn num_rows(&self) -> usize {
+        self.num_rows
+    }
+
+    fn segment(&self, row: usize, segment: usize) -> &[f32] {
+        let index = row * self.num_segments + segment;
+        let last = self.num_rows * self.num_segments - 1;
+        &self.values[(last - index) * (self.segment_len + 3)..]
+    }
+}
+
+fn relu(value: f64, relu: bool) -> f64 {
+    if relu { value.max(0.0) } else { value }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn products_are_those_of_f64(
+        seed in any::<u64>(),
+        num_rows in 1..60usize,
+        num_segments in 1..12usize,
+        segment_len in 1..300usize,
+        num_panels in 1..4usize,
+        has_bias in any::<bool>(),
+        add in any::<bool>(),
+        with_relu in any::<bool>(),
+    ) {
+        let (num_outputs, depth) = (32 * num_panels, num_segments * segment_len);
+        let rows = Scattered {
+            values: values(seed, num_rows * num_segments * (segment_len + 3)),
+            num_rows,
+            num_segments,
+            segment_len,
+        };
+        let weights = values(seed ^ 1, depth * num_outputs);
+        let bias = values(seed ^ 2, if has_bias { num_outputs } else { 0 });
+        let before = values(seed ^ 3, num_rows * num_outputs);
+        let expected: Vec<f64> = (0..num_rows * num_outputs)
+            .map(|index| {
+                let (row, output) = (index / num_outputs, index % num_outputs);
+                let mut sum = f64::from(bias.get(output).copied().unwrap_or_default());
+                sum += if add { f64::from(before[index]) } else { 0.0 };
+                for d in 0..depth {
+                    let value = rows.segment(row, d / segment_len)[d % segment_len];
+                    sum += f64::from(value) * f64::from(weights[d * num_outputs + output]);
+                }
+                relu(sum, with_relu)
+            })
+            .collect();
+
+        let mut results = Vec::new();
+        for isa in Isa::supported() {
+            let packed = PackedWeights::new(isa, num_segments, segment_len, num_outputs, |d, output| {
+                weights[d * num_outputs + output]
+            });
+            let mut out = before.clone();
+            gemm(isa, &rows, &packed, Epilogue { bias: &bias, add, relu: with_relu }, &mut out);
+            assert_close(&out, &expected, depth, 1.0);
+            results.push(out);
+        }
+        for pair in results.windows(2) {
+            prop_assert_eq!(&pair[0], &pair[1], "instruction sets differ");
+        }
+    }
+
+    #[test]
+    fn a_row_alone_gives_the_same_bits(seed in any::<u64>(), num_rows in 1..40usize) {
+        let (depth, num_outputs) = (100, 64);
+        let rows = values(seed, num_rows * depth);
+        for isa in Isa::supported() {
+            let packed = PackedWeights::new(isa, 1, depth, num_outputs, |d, output| {
+                ((d * 37 + output * 11) % 101) as f32 / 101.0 - 0.5
+            });
+            let product = |values: &[f32]| {
+                let mut out = vec![f32::NAN; values.len() / depth * num_outputs];
+                let epilogue = Epilogue { bias: &[], add: false, relu: false };
+                gemm(isa, &Contiguous { values, row_len: depth }, &packed, epilogue, &mut out);
+                out
+            };
+            let together = product(&rows);
+            let alone: Vec<f32> = rows.chunks_exact(depth).flat_map(product).collect();
+            prop_assert_eq!(together, alone);
+        }
+    }
+
+    #[test]
+    fn winograd_is_a_convolution(
+        seed in any::<u64>(),
+        num_images in 1..4usize,
+        side in 1..15usize,
+        in_panels in 1..3usize,
+        out_panels in 1..3usize,
+    ) {
+        let (num_in, num_out) = (32 * in_panels, 32 * out_panels);
+        let input = values(seed, num_images * side * side * num_in);
+        let weight = values(seed ^ 1, num_out * num_in * 9);
+        let bias = values(seed ^ 2, num_out);
+        let expected = convolve(&input, num_images, side, num_in, &weight, &bias);
+        for isa in Isa::supported() {
+            let winograd = Winograd::new(isa, num_in, num_out, &weight);
+            let mut scratch = Scratch::default();
+            let mut out = vec![f32::NAN; num_images * side * side * num_out];
+            winograd.forward(isa, &input, side, &bias, &mut scratch, &mut out);
+            // What the detour over points may cost: about a decimal digit.
+            assert_close(&out, &expected, 9 * num_in, 10.0);
+
+            let image_len = side * side * num_in;
+            let mut last = vec![f32::NAN; side * side * num_out];
+            let image = &input[(num_images - 1) * image_len..];
+            winograd.forward(isa, image, side, &bias, &mut scratch, &mut last);
+            prop_assert_eq!(&last[..], &out[(num_images - 1) * side * side * num_out..]);
+        }
+    }
+}
+
+/// 3x3 with a pixel of padding, stride 1, then ReLU: `[N, side, side, C]`.
+fn convolve(
+    input: &[f32],
+    num_images: usize,
+    side: usize,
+    num_in: usize,
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f64> {
+    let mut out = Vec::new();
+    for image in 0..num_images {
+        for y in 0..side {
+            for x in 0..side {
+                for (output, &bias) in bias.iter().enumerate() {
+                    let mut sum = f64::from(bias);
+                    for tap in 0..9 {
+                        let (row, column) = (y + tap / 3, x + tap % 3);
+                        if row == 0 || row > side || column == 0 || column > side {
+                            continue;
+                        }
+                        let pixel = (image * side + row - 1) * side + column - 1;
+                        for channel in 0..num_in {
+                            sum += f64::from(input[pixel * num_in + channel])
+                                * f64::from(weight[(output * num_in + channel) * 9 + tap]);
+                        }
+                    }
+                    out.push(sum.max(0.0));
+                }
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn the_largest_of_nine_pixels_is_taken_in_steps_of_two() {
+    // 4x4 pixels of two channels: the pixel's number, and its negative clipped at zero.
+    let input: Vec<f32> = (0..16).flat_map(|pixel| [pixel as f32, 0.0]).collect();
+    let mut out = [f32::NAN; 8];
+    max_pool(&input, 4, 2, &mut out);
+    // Windows reach from row -1 to 1 and from 1 to 3.
+    assert_eq!(out, [5.0, 0.0, 7.0, 0.0, 13.0, 0.0, 15.0, 0.0]);
+}
+
+#[test]
+fn the_mean_is_taken_for_each_channel() {
+    let mut out = [f32::NAN; 2];
+    average_pool(&[1.0, -2.0, 2.0, -4.0, 6.0, 0.0], &mut out);
+    assert_eq!(out, [3.0, -2.0]);
+}
+
+#[test]
+fn the_fastest_instruction_set_comes_first() {
+    let lanes: Vec<usize> = Isa::supported().into_iter().map(Isa::lanes).collect();
+    assert!(lanes.is_sorted_by(|a, b| a > b), "{lanes:?}");
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        assert_eq!(lanes.contains(&8), has_avx2);
+    }
+}
