@@ -66,9 +66,9 @@ pub const VIEW_RATIO: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
 /// 32 each pass costs tens of thousands of page faults.
 pub const CHUNK: usize = 8;
 
-/// Features of each image, found again by its content. Both jobs share it. It can be deleted at any
-/// time; the next run then computes them anew.
-pub const FEATURES_DIR: &str = "TrainedModels/features";
+/// Keeps features from run to run, below the folder of the artifacts. It can be deleted at any time;
+/// the next run then computes them anew.
+pub const FEATURES_DIR: &str = "features";
 /// Features of other weights, engines or transforms are kept up to this size, the latest first.
 pub const STORE_UNUSED_BYTES: u64 = 1 << 30;
 

@@ -29,8 +29,6 @@ pub struct Job {
     pub weights_file: &'static str,
     /// Receives the artifacts.
     pub model_dir: PathBuf,
-    /// Keeps features from run to run.
-    pub features_dir: PathBuf,
     /// Threads that extract features. The result does not depend on it.
     pub num_workers: usize,
     /// How the head is fitted.
@@ -46,7 +44,6 @@ impl Job {
             weights_dir: config::WEIGHTS_DIR.into(),
             weights_file: config::WEIGHTS_FILE,
             model_dir: config::MODEL_DIR.into(),
-            features_dir: config::FEATURES_DIR.into(),
             num_workers: host::num_cpus(),
             hyperparameters: Hyperparameters::default(),
         }
@@ -62,5 +59,10 @@ impl Job {
             model_dir: config::SAMPLE_MODEL_DIR.into(),
             ..Job::real()
         }
+    }
+
+    /// Keeps features from run to run.
+    pub fn features_dir(&self) -> PathBuf {
+        self.model_dir.join(config::FEATURES_DIR)
     }
 }

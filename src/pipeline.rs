@@ -72,7 +72,6 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     let transform = EvalTransform::imagenet(weights.resize);
 
     let features_started = Instant::now();
-    status.stage("features", folder.num_samples())?;
     let mut extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
@@ -232,20 +231,34 @@ fn extract_folder(
         weights_sha256: weights.sha256.clone(),
         engine: engine.name().into(),
     };
-    let mut collection = Collection::open(&job.features_dir, &recipe)?;
-    prune(&job.features_dir, &[&recipe], STORE_UNUSED_BYTES)?;
+    let features_dir = job.features_dir();
+    let mut collection = Collection::open(&features_dir, &recipe)?;
+    prune(&features_dir, &[&recipe], STORE_UNUSED_BYTES)?;
 
     let mut collected = Vec::new();
     let mut splits = None;
     // Once more only if features cannot be read back that were there a moment ago.
     for _ in 0..2 {
-        let mut progress = Progress::new("features", "images", requests.len() as u64);
+        let stored = collection.stored(&requests);
+        let num_missing = requests.len() - stored.iter().flatten().count();
+        log::info!(
+            "features of {} images are stored, {num_missing} to compute",
+            requests.len() - num_missing
+        );
+        status.stage("features", num_missing)?;
+        let mut progress = Progress::new("features", "images", num_missing as u64);
         let backbone = || Backbone::new(engine, &weights.load()?, CHUNK);
-        collected =
-            collection.collect(&requests, &transform, backbone, job.num_workers, |done| {
+        collected = collection.collect(
+            &requests,
+            stored,
+            &transform,
+            backbone,
+            job.num_workers,
+            |done| {
                 progress.inc(done as u64);
                 status.inc(done)
-            })?;
+            },
+        )?;
         progress.finish();
         splits = read_splits(&collection, &samples, &collected);
         if splits.is_some() {
@@ -254,7 +267,7 @@ fn extract_folder(
     }
     let splits = splits.ok_or_else(|| {
         Error::bad_data(
-            &job.features_dir,
+            &features_dir,
             "features that were just written cannot be read back",
             "The disk may be failing: `dmesg` shows it. The folder can be deleted at any time.",
         )

@@ -34,7 +34,7 @@ impl Collection {
     /// Opens what is in `dir`, which is created when missing.
     ///
     /// # Errors
-    /// [`Error::Io`] when files in `dir` can neither be opened nor replaced.
+    /// [`Error::Io`](crate::error::Error::Io) when files in `dir` can neither be opened nor replaced.
     pub fn open(dir: &Path, recipe: &Recipe) -> Result<Self> {
         Ok(Collection {
             store: FeatureStore::open(dir, recipe)?,
@@ -42,28 +42,34 @@ impl Collection {
         })
     }
 
+    /// For each request what is known of the file as it is now, if all that is asked for is stored.
+    pub fn stored(&self, requests: &[Request]) -> Vec<Option<Entry>> {
+        requests.iter().map(|request| self.lookup(request)).collect()
+    }
+
     /// Computes what is missing, on `num_workers` threads, and stores it as it is computed: what is
-    /// done by the time the process is killed is not lost. `on_progress` is called with each number
-    /// of images just done, those that were there already in the first call.
+    /// done by the time the process is killed is not lost. `stored` comes from
+    /// [`Collection::stored`]. `on_progress` is called with each number of images just done.
     ///
     /// The result is in the order of the requests. `backbone` is only called when something has to
     /// be computed.
     ///
     /// # Errors
-    /// [`Error::Io`] when the store cannot be written to, as on a full disk; libtorch's errors.
+    /// [`Error::Io`](crate::error::Error::Io) when the store cannot be written to, as on a full
+    /// disk; libtorch's errors.
     pub fn collect(
         &mut self,
         requests: &[Request],
+        stored: Vec<Option<Entry>>,
         transform: &ViewTransform,
         backbone: impl FnOnce() -> Result<Backbone>,
         num_workers: usize,
         mut on_progress: impl FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Collected>> {
         let mut collected: Vec<Option<Collected>> =
-            requests.iter().map(|request| self.lookup(request).map(Collected::Used)).collect();
+            stored.into_iter().map(|entry| entry.map(Collected::Used)).collect();
         let is_pending = |index: &usize| collected[*index].is_none();
         let pending: Vec<usize> = (0..requests.len()).filter(is_pending).collect();
-        on_progress(requests.len() - pending.len())?;
         if !pending.is_empty() {
             let wanted: Vec<Request> = pending.iter().map(|&index| requests[index]).collect();
             let backbone = backbone()?;
@@ -96,7 +102,6 @@ impl Collection {
         self.store.read(content, view, row)
     }
 
-    /// What is known of the file as it is now, if all that is asked for is stored.
     fn lookup(&self, request: &Request) -> Option<Entry> {
         let entry = self.index.lookup(request.path, &fs::metadata(request.path).ok()?)?;
         let is_stored = |view| self.store.contains(&entry.content, view);
