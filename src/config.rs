@@ -93,6 +93,9 @@ pub const L2_PENALTY: f64 = 1e-3;
 /// Where everything a run leaves behind goes.
 pub const MODEL_DIR: &str = "TrainedModels";
 
+/// Rows that `ec2train bench --save` appends.
+pub const BENCH_CSV: &str = "TrainedModels/bench/bench.csv";
+
 // --- The built-in sample ----------------------------------------------------------------------
 
 /// Drawn by `ec2train sample`; layout of `DATA_DIR`.

@@ -5,7 +5,7 @@
 //!                                                            │  one worker per core:
 //!                          data/weights ──> backbone ────────┤  decode -> transform -> backbone
 //!                                                            │
-//!                                              features <────┘
+//!                                         feature store <────┘
 //!                                                 │
 //!                     head fit (train) ── choose (valid) ── evaluate once (test)
 //!                                                 │
@@ -13,9 +13,11 @@
 //! ```
 //!
 //! The backbone is frozen and in eval mode, so the features of an image depend only on the image,
-//! the transform and the weights. They are computed once; every epoch after that works on features.
+//! the transform and the weights. They are computed once and kept on disk; every epoch after that
+//! works on features.
 //!
-//! Without the feature `torch` only the parts are built that compute nothing with libtorch.
+//! Without the feature `torch` the engines that need libtorch are left out: those for CPUs with AMX,
+//! and for CPUs without AVX2.
 
 pub mod config;
 pub mod error;
@@ -32,24 +34,18 @@ pub mod sample;
 pub mod features;
 
 pub mod metrics;
-#[cfg(feature = "torch")]
 pub mod train;
 
-#[cfg(feature = "torch")]
 pub mod evaluate;
 
-#[cfg(feature = "torch")]
 pub mod artifact;
-#[cfg(feature = "torch")]
 pub mod job;
 
-#[cfg(feature = "torch")]
 pub mod pipeline;
-#[cfg(feature = "torch")]
 pub mod predictor;
 pub mod run;
 
-#[cfg(feature = "torch")]
+pub mod bench;
 pub mod cli;
 
 pub use error::{Error, Result};

@@ -72,7 +72,7 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     let transform = EvalTransform::imagenet(weights.resize);
 
     let features_started = Instant::now();
-    let mut extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
+    let extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =
@@ -83,11 +83,13 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
 
     let fit_started = Instant::now();
     status.stage("epochs", job.hyperparameters.max_epochs)?;
-    let [train, valid, test] = &mut extracted.splits;
-    let fitted = fit::fit(train, valid, num_classes, &job.hyperparameters, |epoch| {
+    let [train, valid, test] = &extracted.splits;
+    let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.inc(1)
-    })?;
+    };
+    let fitted =
+        fit::fit(train, valid, num_classes, &job.hyperparameters, job.num_workers, on_epoch)?;
     let fit_seconds = fit_started.elapsed().as_secs_f64();
     log::info!(
         "kept epoch {} of {}, trained in {}",
@@ -97,15 +99,15 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     );
 
     let metrics = SplitMetrics {
-        train: evaluate(&fitted.head, train)?,
-        valid: evaluate(&fitted.head, valid)?,
-        test: evaluate(&fitted.head, test)?,
+        train: evaluate(&fitted.head, train),
+        valid: evaluate(&fitted.head, valid),
+        test: evaluate(&fitted.head, test),
     };
     warn_if_guessing(&metrics.valid, num_classes);
 
     status.stage("saving", 0)?;
     let mut state_dict = weights.load()?;
-    fitted.head.write_to(&mut state_dict)?;
+    fitted.head.write_to(&mut state_dict);
     let mut metadata = Metadata {
         program: program(),
         created: jiff::Timestamp::now(),
@@ -197,7 +199,7 @@ pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
         let remedy = "`ec2train check` lists what is wrong with each file.";
         return Err(Error::bad_data(job.data_dir.join("test"), "holds no usable image", remedy));
     }
-    let test = evaluate(&predictor.head, &features)?;
+    let test = evaluate(&predictor.head, &features);
     Ok(Evaluation { metadata: predictor.metadata, test, skipped })
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
 use crate::model::backbone::{Backbone, Engine};
-use crate::model::head::{Head, to_vec};
+use crate::model::head::Head;
 
 /// Computes with the same transform and backbone as the training did.
 #[derive(Debug)]
@@ -59,18 +59,15 @@ impl Predictor {
     /// # Errors
     /// When libtorch fails.
     pub fn logits(&self, paths: &[&Path]) -> Result<Vec<Result<Vec<f32>, String>>> {
-        self.extract(paths, |_| ())?
-            .into_iter()
-            .map(|outcome| match outcome {
-                Outcome::Used(used) => {
-                    let features: Vec<f32> =
-                        used.views.into_iter().flat_map(|(_, features)| features).collect();
-                    let row = tch::Tensor::f_from_slice(&features)?.f_unsqueeze(0)?; // [1, F]
-                    Ok(Ok(to_vec(&self.head.forward(&row)?)?))
-                }
-                Outcome::Skipped(reason) => Ok(Err(reason)),
-            })
-            .collect()
+        let head = self.head.pack();
+        let outcomes = self.extract(paths, |_| ())?;
+        let logits = outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Used(used) => {
+                Ok(used.views.iter().flat_map(|(_, features)| head.logits(features)).collect())
+            }
+            Outcome::Skipped(reason) => Err(reason),
+        });
+        Ok(logits.collect())
     }
 
     /// Features of each image's first view, in the order of the paths; see [`extract`].

@@ -1,12 +1,10 @@
 //! The fit of the head against scikit-learn, on features that Python wrote.
-#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
 use ec2train::evaluate::evaluate;
 use ec2train::features::FeatureMatrix;
-use ec2train::model::head::to_vec;
 use ec2train::model::state_dict::{StateDict, TensorData};
 use ec2train::train::fit::{Fitted, Hyperparameters, fit};
 
@@ -34,7 +32,7 @@ impl Golden {
 
     fn fit(&self, hyperparameters: &Hyperparameters) -> ec2train::Result<Fitted> {
         let num_classes = self.number("num_classes") as usize;
-        fit(&self.train, &self.valid, num_classes, hyperparameters, |_| Ok(()))
+        fit(&self.train, &self.valid, num_classes, hyperparameters, 2, |_| Ok(()))
     }
 
     /// Long enough, and without early stopping, to reach the optimum.
@@ -105,7 +103,7 @@ fn the_head_of_the_best_epoch_is_kept_and_works_on_plain_features() {
     let lowest = fitted.history.iter().map(|epoch| epoch.valid.loss).fold(f64::INFINITY, f64::min);
     assert_eq!(best.valid.loss, lowest);
     assert!(fitted.best_epoch < fitted.history.len(), "without a penalty it must overfit");
-    let again = evaluate(&fitted.head, &golden.valid).unwrap();
+    let again = evaluate(&fitted.head, &golden.valid);
     assert!((again.loss - best.valid.loss).abs() < 1e-4, "{} {}", again.loss, best.valid.loss);
     assert_eq!(again.top1_accuracy, best.valid.top1_accuracy);
 }
@@ -126,8 +124,8 @@ fn the_same_seed_gives_the_same_bits_and_another_seed_does_not() {
     let golden = Golden::load();
     let hyperparameters = Hyperparameters { max_epochs: 3, ..golden.to_the_end() };
     let bits = |hyperparameters: &Hyperparameters| -> Vec<u32> {
-        let weight = to_vec(&golden.fit(hyperparameters).unwrap().head.weight).unwrap();
-        weight.iter().map(|value| value.to_bits()).collect()
+        let head = golden.fit(hyperparameters).unwrap().head;
+        head.weight.iter().map(|value| value.to_bits()).collect()
     };
     let other = Hyperparameters { seed: hyperparameters.seed + 1, ..hyperparameters.clone() };
     assert_eq!(bits(&hyperparameters), bits(&hyperparameters));
@@ -157,6 +155,31 @@ fn a_loss_that_stays_at_chance_is_an_error_that_names_chance() {
 fn features_that_are_all_alike_are_an_error() {
     let mut train = FeatureMatrix::new(4);
     (0..20).for_each(|i| train.push(&[1.0; 4], i % 2));
-    let error = fit(&train, &train, 2, &Hyperparameters::default(), |_| Ok(())).unwrap_err();
+    let error = fit(&train, &train, 2, &Hyperparameters::default(), 1, |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("alike"), "{error}");
+}
+
+#[test]
+fn the_head_has_the_same_bits_for_any_number_of_threads() {
+    let golden = Golden::load();
+    // Several blocks of features, the last one not full.
+    let widen = |matrix: &FeatureMatrix| {
+        let mut wide = FeatureMatrix::new(matrix.num_features + 333);
+        for (row, &target) in matrix.rows().zip(&matrix.targets) {
+            let more = (0..333).map(|i| row[i % matrix.num_features] * (i % 7) as f32);
+            wide.push(&row.iter().copied().chain(more).collect::<Vec<_>>(), target);
+        }
+        wide
+    };
+    let (train, valid) = (widen(&golden.train), widen(&golden.valid));
+    let num_classes = golden.number("num_classes") as usize;
+    let hyperparameters = Hyperparameters { max_epochs: 2, ..golden.to_the_end() };
+    let heads: Vec<_> = [1, 2, 3, 4]
+        .map(|num_threads| {
+            fit(&train, &valid, num_classes, &hyperparameters, num_threads, |_| Ok(()))
+                .unwrap()
+                .head
+        })
+        .into();
+    assert!(heads.windows(2).all(|pair| pair[0] == pair[1]));
 }

@@ -19,7 +19,7 @@ fn values(seed: u64, len: usize) -> Vec<f32> {
 #[track_caller]
 fn assert_close(found: &[f32], expected: &[f64], depth: usize, scale: f64) {
     assert_eq!(found.len(), expected.len());
-    let tolerance = scale * f64::from(f32::EPSILON) / 2.0 * (depth + 4) as f64;
+    let tolerance = scale * 2.0 * f64::from(f32::EPSILON) * (depth + 4) as f64;
     for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let difference = (f64::from(found) - expected).abs();
         assert!(difference <= tolerance, "at {index}: {found}, not {expected}");

@@ -1,5 +1,4 @@
 //! The main job from end to end, with the real binary on a part of the built-in sample.
-#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 /// (width, height, left, top, crop width, crop height, mirrored, side), as in
 /// tests/golden/data/views.py.
+#[allow(clippy::type_complexity)]
 const CASES: [(u32, u32, u32, u32, u32, u32, bool, u32); 11] = [
     (1, 1, 0, 0, 1, 1, false, 24),
     (60, 40, 0, 0, 60, 40, false, 24),

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod check;
 mod evaluate;
 mod predict;
@@ -52,6 +53,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure this machine, stage by stage: about a minute, no data needed
+    Bench {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+        /// Append the figures to TrainedModels/bench/bench.csv
+        #[arg(long)]
+        save: bool,
+    },
     /// Show the running or last run, and the saved model
     Status,
     /// Download the pretrained weights and the dog breeds
@@ -72,6 +82,7 @@ impl Cli {
             Command::Evaluate => evaluate::run(&job),
             Command::Predict { images, json } => predict::run(&job, &images, json),
             Command::Check { json } => check::run(&job, json),
+            Command::Bench { json, save } => bench::run(json, save),
             Command::Status => status::run(&job),
             Command::Fetch => fetch::fetch_all(&progress()),
             Command::Sample => sample::ensure(

@@ -34,7 +34,7 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     /// It is an image.
-    Used(Used),
+    Used(Box<Used>),
     /// It cannot be read or decoded, for this reason.
     Skipped(String),
 }
@@ -142,7 +142,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
                 }
             };
             let content = used.content;
-            outcomes.push(Outcome::Used(used));
+            outcomes.push(Outcome::Used(Box::new(used)));
             for view in (0..request.num_views).filter(|&view| !(self.is_known)(&content, view)) {
                 let image_len = self.transform.eval.output_len();
                 let pixels = &mut self.pixels[self.waiting.len() * image_len..][..image_len];

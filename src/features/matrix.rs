@@ -1,11 +1,5 @@
 //! Features of a split with their targets.
 
-#[cfg(feature = "torch")]
-use tch::Tensor;
-
-#[cfg(feature = "torch")]
-use crate::error::Result;
-
 /// One row per image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureMatrix {
@@ -42,14 +36,5 @@ impl FeatureMatrix {
     /// The features `[F]` of each image.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.num_features)
-    }
-
-    /// A tensor `[N, F]` f32 with a copy of the values.
-    ///
-    /// # Errors
-    /// When libtorch fails, as it does without memory.
-    #[cfg(feature = "torch")]
-    pub fn to_tensor(&self) -> Result<Tensor> {
-        Ok(Tensor::f_from_slice(&self.values)?.f_view([-1, self.num_features as i64])?)
     }
 }

@@ -37,7 +37,7 @@ pub struct PackedWeights {
 
 impl PackedWeights {
     /// Packs `weight(depth, output)` for `isa`; `depth = num_segments * segment_len`.
-    /// `num_outputs` is a multiple of 32.
+    /// `num_outputs` is a multiple of the panel, two vectors.
     pub fn new(
         isa: Isa,
         num_segments: usize,
@@ -55,6 +55,27 @@ impl PackedWeights {
             }
         }
         PackedWeights { values, panel, num_outputs, segment_len, num_segments }
+    }
+
+    /// Zeros, for `num_outputs` rounded up to whole panels.
+    pub fn zeros(isa: Isa, depth: usize, num_outputs: usize) -> Self {
+        let num_outputs = num_outputs.next_multiple_of(PANEL_VECTORS * isa.lanes());
+        PackedWeights::new(isa, 1, depth, num_outputs, |_, _| 0.0)
+    }
+
+    /// All weights, `[outputs / panel, depth, panel]` f32.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same, to be changed.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// Outputs in a panel.
+    pub fn panel(&self) -> usize {
+        self.panel
     }
 
     /// Columns of the product.

@@ -4,8 +4,7 @@
 
 use pulp::Simd;
 
-/// An instruction set with fused multiply-add that this CPU is known to have: only
-/// [`Isa::supported`] makes one.
+/// An instruction set that this CPU is known to have: only [`Isa::supported`] makes one with vectors.
 #[derive(Debug, Clone, Copy)]
 pub enum Isa {
     /// 16 lanes of f32 in 32 registers: Intel servers since Skylake, AMD since Zen 4.
@@ -14,6 +13,8 @@ pub enum Isa {
     /// 8 lanes of f32 in 16 registers: Intel since Haswell, AMD since Zen.
     #[cfg(target_arch = "x86_64")]
     Avx2(pulp::x86::V3),
+    /// One value at a time: the same results on any CPU, but slow.
+    Portable,
 }
 
 /// A kernel. [`Kernel::run`] and all that it calls must be `#[inline(always)]`, closures included:
@@ -24,7 +25,12 @@ pub trait Kernel {
 }
 
 impl Isa {
-    /// Those of this CPU, the fastest first.
+    /// What computes fastest here, [`Isa::Portable`] at worst.
+    pub fn fastest() -> Isa {
+        Isa::supported().first().copied().unwrap_or(Isa::Portable)
+    }
+
+    /// The vector instructions of this CPU, the fastest first.
     pub fn supported() -> Vec<Isa> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -43,16 +49,18 @@ impl Isa {
             Isa::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(_) => "avx2",
+            Isa::Portable => "portable",
         }
     }
 
-    /// f32 values in a vector: 16 or 8.
+    /// f32 values in a vector.
     pub fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => 16,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(_) => 8,
+            Isa::Portable => 1,
         }
     }
 
@@ -65,6 +73,7 @@ impl Isa {
             Isa::Avx512(simd) => simd.vectorize(Call { simd, kernel }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(simd) => simd.vectorize(Call { simd, kernel }),
+            Isa::Portable => kernel.run(pulp::Scalar),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 pub mod backbone;
 pub mod fold;
-#[cfg(feature = "torch")]
 pub mod head;
 pub mod resnet;
 pub mod state_dict;

@@ -30,6 +30,17 @@ impl Host {
     }
 }
 
+/// Those instructions that decide on the speed of a training, as `/proc/cpuinfo` calls them.
+const INSTRUCTIONS: [&str; 8] =
+    ["avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"];
+
+/// Those of [`INSTRUCTIONS`] that this CPU has.
+pub fn instructions() -> Vec<String> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags: Vec<&str> = field(&cpuinfo, "flags").unwrap_or_default().split(' ').collect();
+    INSTRUCTIONS.iter().filter(|name| flags.contains(name)).map(ToString::to_string).collect()
+}
+
 /// CPUs this process may use, as its affinity and cgroup say.
 pub fn num_cpus() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)

@@ -1,6 +1,7 @@
 //! Running unattended.
 
 pub mod console;
+pub mod cpu_time;
 pub mod host;
 pub mod lock;
 pub mod status;

@@ -4,14 +4,13 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use super::optimizer::Adam;
 use super::scaling::Scaling;
 use super::schedule;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::evaluate;
+use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
@@ -73,8 +72,8 @@ pub struct Fitted {
 /// Fits a head of `num_classes` outputs on `train` with Adam, and returns it as
 /// it was after the epoch with the lowest validation loss. `on_epoch` sees each epoch as it ends.
 ///
-/// The result depends on the arguments alone, not on the number of threads: libtorch computes on
-/// the calling thread.
+/// The result does not depend on `num_threads`. Features are read where they are, a mini-batch at a
+/// time.
 ///
 /// # Errors
 /// [`Error::Diverged`] when the loss turns NaN or never leaves chance, which is
@@ -84,19 +83,31 @@ pub fn fit(
     valid: &FeatureMatrix,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
+    num_threads: usize,
+    on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
+) -> Result<Fitted> {
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(num_threads)
+        .build()
+        .map_err(|error| Error::Internal(format!("cannot start {num_threads} threads: {error}")))?;
+    threads.install(|| fit_here(train, valid, num_classes, hyperparameters, on_epoch))
+}
+
+/// On the current threads of rayon.
+fn fit_here(
+    train: &FeatureMatrix,
+    valid: &FeatureMatrix,
+    num_classes: usize,
+    hyperparameters: &Hyperparameters,
     mut on_epoch: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<Fitted> {
     let Hyperparameters { seed, batch_size, max_epochs, patience, learning_rate, .. } =
         *hyperparameters;
-    tch::set_num_threads(1);
     let scaling = Scaling::of(train)?;
-    let x = scaling.apply(&train.to_tensor()?)?; // [N, F]
-    let x_valid = scaling.apply(&valid.to_tensor()?)?;
-
     let num_samples = train.targets.len();
     let num_steps = max_epochs * num_samples.div_ceil(batch_size);
-    let mut optimizer = Adam::new(num_classes, train.num_features, hyperparameters.l2_penalty)?;
-    let mut order: Vec<i64> = (0..num_samples as i64).collect();
+    let mut optimizer = Adam::new(train, &scaling, num_classes, hyperparameters.l2_penalty);
+    let mut order: Vec<usize> = (0..num_samples).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
 
     let mut history: Vec<Epoch> = Vec::new();
@@ -108,17 +119,18 @@ pub fn fit(
         let mut rate = learning_rate;
         for batch in order.chunks(batch_size) {
             rate = schedule::cosine(learning_rate, step, num_steps);
-            let targets: Vec<usize> = batch.iter().map(|&i| train.targets[i as usize]).collect();
-            let x = x.f_index_select(0, &Tensor::f_from_slice(batch)?)?; // [B, F]
-            let logits = optimizer.step(&x, &targets, rate)?;
+            let targets: Vec<usize> = batch.iter().map(|&index| train.targets[index]).collect();
+            let logits = optimizer.step(batch, &targets, rate); // [B, C]
             accumulator.add(&logits, &targets);
             step += 1;
         }
+        // The very head that would be saved.
+        let head = scaling.fold_into(&optimizer.head());
         let epoch = Epoch {
             epoch,
             learning_rate: rate,
             train: accumulator.mean(),
-            valid: evaluate::evaluate_tensor(&optimizer.head, &x_valid, &valid.targets)?,
+            valid: evaluate(&head, valid),
         };
         on_epoch(&epoch)?;
         if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {
@@ -126,7 +138,7 @@ pub fn fit(
         }
         let is_best = best.as_ref().is_none_or(|(_, loss, _)| epoch.valid.loss < *loss);
         if is_best {
-            best = Some((epoch.epoch, epoch.valid.loss, optimizer.head.copy()));
+            best = Some((epoch.epoch, epoch.valid.loss, head));
         }
         history.push(epoch);
         let best_epoch = best.as_ref().map_or(0, |(epoch, ..)| *epoch);
@@ -138,7 +150,7 @@ pub fn fit(
         return Err(Error::Internal("no epoch was trained".into()));
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
-    Ok(Fitted { head: scaling.fold_into(&head)?, best_epoch, history })
+    Ok(Fitted { head, best_epoch, history })
 }
 
 /// A loss that stays within this fraction of chance has learnt nothing.

@@ -1,83 +1,319 @@
 //! A step of the optimizer on a mini-batch.
 
-use tch::{Kind, Tensor};
+use std::ops::Range;
 
-use crate::error::Result;
-use crate::model::head::{Head, to_vec};
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::scaling::Scaling;
+use crate::features::FeatureMatrix;
+use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
+use crate::kernels::isa::{Isa, Kernel};
+use crate::model::head::Head;
+
+/// Features of a block, which is computed by one thread. Sums over blocks are taken in their order,
+/// so that the result does not depend on the number of threads.
+const BLOCK_LEN: usize = 128;
+/// Share of the running mean that a step keeps; PyTorch's default.
+const BETA_MEAN: f32 = 0.9;
+/// The same for the running mean of squares.
+const BETA_SQUARE: f32 = 0.999;
+/// Keeps the quotient finite where no gradient has been; PyTorch's default.
+const EPSILON: f32 = 1e-8;
 
 /// Adam (Kingma and Ba 2015) on the mean cross-entropy plus the L2 penalty.
 ///
 /// The penalty is part of the loss, not decoupled as in AdamW, so that the optimum is that of
 /// penalized logistic regression. Plain momentum does not reach it in the same number of epochs: a
 /// few directions of the features have most of the variance.
-pub(super) struct Adam {
-    /// `[C, F]` and `[C]`, as of the last step.
-    pub(super) head: Head,
-    /// Running mean of the gradient.
-    mean: Head,
-    /// Running mean of its square.
-    square: Head,
-    l2_penalty: f64,
+pub(super) struct Adam<'a> {
+    isa: Isa,
+    train: &'a FeatureMatrix,
+    scaling: &'a Scaling,
+    num_classes: usize,
+    l2_penalty: f32,
     num_steps: i32,
+    blocks: Vec<Block>,
+    bias: Parameters,
+    /// Gradient by the logits, `[B, C]`, a panel of classes each.
+    logit_gradients: Vec<PackedWeights>,
 }
 
-/// Share of the running mean that a step keeps; PyTorch's default.
-const BETA_MEAN: f64 = 0.9;
-/// The same for the running mean of squares.
-const BETA_SQUARE: f64 = 0.999;
-/// Keeps the quotient finite where no gradient has been; PyTorch's default.
-const EPSILON: f64 = 1e-8;
+/// Parameters with Adam's running means of their gradient and of its square.
+struct Parameters {
+    values: Vec<f32>,
+    means: Vec<f32>,
+    squares: Vec<f32>,
+}
 
-impl Adam {
-    pub(super) fn new(num_classes: usize, num_features: usize, l2_penalty: f64) -> Result<Self> {
-        Ok(Adam {
-            head: Head::zeros(num_classes, num_features)?,
-            mean: Head::zeros(num_classes, num_features)?,
-            square: Head::zeros(num_classes, num_features)?,
-            l2_penalty,
+/// The weights of some of the features, and what a step needs of them.
+struct Block {
+    features: Range<usize>,
+    /// `[features, C]`, packed; the columns that fill up the last panel stay zero.
+    weights: PackedWeights,
+    /// In the weights' order.
+    means: Vec<f32>,
+    squares: Vec<f32>,
+    gradients: Vec<f32>,
+    /// `[B, features]`, scaled.
+    rows: Vec<f32>,
+    /// `[features, B]`, the same.
+    columns: Vec<f32>,
+    /// `[B, C]`: what these features contribute.
+    logits: Vec<f32>,
+}
+
+impl<'a> Adam<'a> {
+    pub(super) fn new(
+        train: &'a FeatureMatrix,
+        scaling: &'a Scaling,
+        num_classes: usize,
+        l2_penalty: f64,
+    ) -> Self {
+        let isa = Isa::fastest();
+        let blocks: Vec<Block> = (0..train.num_features)
+            .step_by(BLOCK_LEN)
+            .map(|first| {
+                let features = first..train.num_features.min(first + BLOCK_LEN);
+                let weights = PackedWeights::zeros(isa, features.len(), num_classes);
+                let zeros = vec![0.0; weights.values().len()];
+                Block {
+                    features,
+                    weights,
+                    means: zeros.clone(),
+                    squares: zeros.clone(),
+                    gradients: zeros,
+                    rows: Vec::new(),
+                    columns: Vec::new(),
+                    logits: Vec::new(),
+                }
+            })
+            .collect();
+        let zeros = vec![0.0; num_classes];
+        let bias = Parameters { values: zeros.clone(), means: zeros.clone(), squares: zeros };
+        Adam {
+            isa,
+            train,
+            scaling,
+            num_classes,
+            l2_penalty: l2_penalty as f32,
             num_steps: 0,
-        })
+            blocks,
+            bias,
+            logit_gradients: Vec::new(),
+        }
     }
 
-    /// One step on features `[B, F]`; returns the logits `[B, C]` from before it.
-    pub(super) fn step(&mut self, x: &Tensor, targets: &[usize], rate: f64) -> Result<Vec<f32>> {
-        let logits = self.head.forward(x)?; // [B, C]
-        let gradient = loss_gradient(&logits, targets)?; // [B, C]
-        let penalty = self.head.weight.f_mul_scalar(self.l2_penalty)?;
-        let weight_gradient = penalty.f_addmm(&gradient.f_tr()?, x)?; // [C, F]
-        let bias_gradient = gradient.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
-
+    /// One step on the rows `batch` of the train split; returns the logits `[B, C]` from before it.
+    pub(super) fn step(&mut self, batch: &[usize], targets: &[usize], rate: f64) -> Vec<f32> {
+        let (isa, train, scaling) = (self.isa, self.train, self.scaling);
+        self.blocks.par_iter_mut().for_each(|block| block.forward(isa, train, scaling, batch));
+        let logits = self.sum_logits(batch.len());
         self.num_steps += 1;
-        let mean_correction = 1.0 - BETA_MEAN.powi(self.num_steps);
-        let square_correction = 1.0 - BETA_SQUARE.powi(self.num_steps);
-        for (parameter, mean, square, gradient) in [
-            (
-                &mut self.head.weight,
-                &mut self.mean.weight,
-                &mut self.square.weight,
-                weight_gradient,
-            ),
-            (&mut self.head.bias, &mut self.mean.bias, &mut self.square.bias, bias_gradient),
-        ] {
-            let _ = mean.f_lerp_(&gradient, 1.0 - BETA_MEAN)?;
-            let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - BETA_SQUARE)?;
-            let deviation = square
-                .f_div_scalar(square_correction)?
-                .f_sqrt_()?
-                .f_add_scalar_(EPSILON)?
-                .f_mul_scalar_(-mean_correction / rate)?;
-            let _ = parameter.f_add_(&mean.f_div(&deviation)?)?;
+        let step = Step::new(rate, self.num_steps);
+        self.set_logit_gradients(&logits, targets, step);
+        let (gradients, l2_penalty) = (&self.logit_gradients, self.l2_penalty);
+        self.blocks.par_iter_mut().for_each(|block| {
+            block.backward(isa, gradients, l2_penalty, step);
+        });
+        logits
+    }
+
+    /// The parameters as they are, for scaled features.
+    pub(super) fn head(&self) -> Head {
+        let num_features = self.train.num_features;
+        let mut weight = vec![0.0; self.num_classes * num_features];
+        for block in &self.blocks {
+            let panel = block.weights.panel();
+            let panels = block.weights.values().chunks_exact(panel * block.features.len());
+            for (class, panel_values) in panels.enumerate() {
+                for (feature, values) in block.features.clone().zip(panel_values.chunks(panel)) {
+                    let classes = class * panel..self.num_classes;
+                    for (class, &value) in classes.zip(values) {
+                        weight[class * num_features + feature] = value;
+                    }
+                }
+            }
         }
-        to_vec(&logits)
+        Head { weight, bias: self.bias.values.clone() }
+    }
+
+    fn sum_logits(&self, batch_len: usize) -> Vec<f32> {
+        let mut logits = Vec::with_capacity(batch_len * self.num_classes);
+        for row in 0..batch_len {
+            let begin = logits.len();
+            logits.extend_from_slice(&self.bias.values);
+            for block in &self.blocks {
+                let padded = block.weights.num_outputs();
+                let part = &block.logits[row * padded..][..self.num_classes];
+                for (sum, &value) in logits[begin..].iter_mut().zip(part) {
+                    *sum += value;
+                }
+            }
+        }
+        logits
+    }
+
+    /// The gradient of the mean cross-entropy by the logits: `(softmax - one-hot) / B`. Steps the
+    /// bias too, whose gradient is the sum over the batch.
+    fn set_logit_gradients(&mut self, logits: &[f32], targets: &[usize], step: Step) {
+        let (batch_len, num_classes) = (targets.len(), self.num_classes);
+        let panel = PackedWeights::zeros(self.isa, 0, 1).num_outputs();
+        self.logit_gradients.clear();
+        self.logit_gradients.extend(
+            (0..num_classes)
+                .step_by(panel)
+                .map(|_| PackedWeights::zeros(self.isa, batch_len, panel)),
+        );
+        let mut bias_gradients = vec![0.0f32; num_classes];
+        let mut gradients = vec![0.0f32; num_classes];
+        for (row, (logits, &target)) in logits.chunks_exact(num_classes).zip(targets).enumerate() {
+            let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for (gradient, &logit) in gradients.iter_mut().zip(logits) {
+                *gradient = (logit - max).exp();
+                sum += *gradient;
+            }
+            let scale = 1.0 / (sum * batch_len as f32);
+            for gradient in &mut gradients {
+                *gradient *= scale;
+            }
+            gradients[target] -= 1.0 / batch_len as f32;
+            for (sum, &gradient) in bias_gradients.iter_mut().zip(&gradients) {
+                *sum += gradient;
+            }
+            for (packed, gradients) in self.logit_gradients.iter_mut().zip(gradients.chunks(panel))
+            {
+                packed.values_mut()[row * panel..][..gradients.len()].copy_from_slice(gradients);
+            }
+        }
+        let Parameters { values, means, squares } = &mut self.bias;
+        self.isa.run(Update {
+            values,
+            means,
+            squares,
+            gradients: &bias_gradients,
+            l2_penalty: 0.0,
+            step,
+        });
     }
 }
 
-/// The gradient of the mean cross-entropy by the logits `[B, C]`: `(softmax - one-hot) / B`.
-fn loss_gradient(logits: &Tensor, targets: &[usize]) -> Result<Tensor> {
-    let batch_size = targets.len() as i64;
-    let indices: Vec<i64> = targets.iter().map(|&target| target as i64).collect();
-    let indices = Tensor::f_from_slice(&indices)?.f_unsqueeze(1)?; // [B, 1]
-    let minus_one = Tensor::f_full([batch_size, 1], -1.0, (Kind::Float, tch::Device::Cpu))?;
-    let gradient = logits.f_softmax(-1, Kind::Float)?.f_scatter_add(1, &indices, &minus_one)?;
-    Ok(gradient.f_div_scalar(batch_size as f64)?)
+impl Block {
+    /// Gathers and scales this block's features of the batch, and multiplies them with its weights.
+    fn forward(&mut self, isa: Isa, train: &FeatureMatrix, scaling: &Scaling, batch: &[usize]) {
+        let len = self.features.len();
+        self.rows.resize(batch.len() * len, 0.0);
+        self.columns.resize(batch.len() * len, 0.0);
+        self.logits.resize(batch.len() * self.weights.num_outputs(), 0.0);
+        for (row, &index) in self.rows.chunks_exact_mut(len).zip(batch) {
+            let first = index * train.num_features + self.features.start;
+            scaling.apply(self.features.start, &train.values[first..first + len], row);
+        }
+        for (feature, column) in self.columns.chunks_exact_mut(batch.len()).enumerate() {
+            for (value, row) in column.iter_mut().zip(self.rows.chunks_exact(len)) {
+                *value = row[feature];
+            }
+        }
+        let rows = Contiguous { values: &self.rows, row_len: len };
+        let epilogue = Epilogue { bias: &[], add: false, relu: false };
+        gemm(isa, &rows, &self.weights, epilogue, &mut self.logits);
+    }
+
+    /// The gradient by this block's weights, and Adam's step along it.
+    fn backward(
+        &mut self,
+        isa: Isa,
+        logit_gradients: &[PackedWeights],
+        l2_penalty: f32,
+        step: Step,
+    ) {
+        let len = self.features.len();
+        let rows = Contiguous { values: &self.columns, row_len: self.columns.len() / len };
+        let panels = self.gradients.chunks_exact_mut(len * self.weights.panel());
+        for (logit_gradients, gradients) in logit_gradients.iter().zip(panels) {
+            let epilogue = Epilogue { bias: &[], add: false, relu: false };
+            gemm(isa, &rows, logit_gradients, epilogue, gradients);
+        }
+        isa.run(Update {
+            values: self.weights.values_mut(),
+            means: &mut self.means,
+            squares: &mut self.squares,
+            gradients: &self.gradients,
+            l2_penalty,
+            step,
+        });
+    }
+}
+
+/// What all parameters have in common in one step.
+#[derive(Clone, Copy)]
+struct Step {
+    /// The learning rate, corrected for running means that began at zero.
+    rate: f32,
+    /// The root of the same correction for the running means of squares.
+    square_correction: f32,
+}
+
+impl Step {
+    fn new(rate: f64, num_steps: i32) -> Self {
+        let mean_correction = 1.0 - f64::from(BETA_MEAN).powi(num_steps);
+        let square_correction = 1.0 - f64::from(BETA_SQUARE).powi(num_steps);
+        Step {
+            rate: (rate / mean_correction) as f32,
+            square_correction: square_correction.sqrt() as f32,
+        }
+    }
+}
+
+/// Adam's update, one pass over all it reads and writes.
+struct Update<'a> {
+    values: &'a mut [f32],
+    means: &'a mut [f32],
+    squares: &'a mut [f32],
+    gradients: &'a [f32],
+    l2_penalty: f32,
+    step: Step,
+}
+
+impl Kernel for Update<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (values, values_rest) = S::as_mut_simd_f32s(self.values);
+        let (means, means_rest) = S::as_mut_simd_f32s(self.means);
+        let (squares, squares_rest) = S::as_mut_simd_f32s(self.squares);
+        let (gradients, gradients_rest) = S::as_simd_f32s(self.gradients);
+        let parameters = values.iter_mut().zip(means).zip(squares).zip(gradients);
+        for (((value, mean), square), gradient) in parameters {
+            update(simd, value, mean, square, *gradient, self.l2_penalty, self.step);
+        }
+        // What does not fill a vector.
+        let one = pulp::Scalar;
+        let parameters =
+            values_rest.iter_mut().zip(means_rest).zip(squares_rest).zip(gradients_rest);
+        for (((value, mean), square), gradient) in parameters {
+            update(one, value, mean, square, *gradient, self.l2_penalty, self.step);
+        }
+    }
+}
+
+#[inline(always)]
+fn update<S: Simd>(
+    simd: S,
+    value: &mut S::f32s,
+    mean: &mut S::f32s,
+    square: &mut S::f32s,
+    gradient: S::f32s,
+    l2_penalty: f32,
+    step: Step,
+) {
+    let splat = |x: f32| simd.splat_f32s(x);
+    let gradient = simd.mul_add_f32s(splat(l2_penalty), *value, gradient);
+    let toward = simd.sub_f32s(gradient, *mean);
+    *mean = simd.mul_add_f32s(splat(1.0 - BETA_MEAN), toward, *mean);
+    let toward = simd.sub_f32s(simd.mul_f32s(gradient, gradient), *square);
+    *square = simd.mul_add_f32s(splat(1.0 - BETA_SQUARE), toward, *square);
+    let deviation = simd.div_f32s(simd.sqrt_f32s(*square), splat(step.square_correction));
+    let direction = simd.div_f32s(*mean, simd.add_f32s(deviation, splat(EPSILON)));
+    *value = simd.mul_add_f32s(splat(-step.rate), direction, *value);
 }

@@ -1,7 +1,5 @@
 //! Features brought to a range in which the fit is quick.
 
-use tch::{Kind, Tensor};
-
 use crate::error::{Error, Result};
 use crate::features::FeatureMatrix;
 use crate::model::head::Head;
@@ -13,7 +11,7 @@ use crate::model::head::Head;
 /// direction of largest curvature.
 pub(super) struct Scaling {
     /// `[F]` f32.
-    mean: Tensor,
+    mean: Vec<f32>,
     /// Root of the mean variance.
     deviation: f64,
 }
@@ -43,19 +41,32 @@ impl Scaling {
             });
         }
         let mean: Vec<f32> = mean.iter().map(|&value| value as f32).collect();
-        Ok(Scaling { mean: Tensor::f_from_slice(&mean)?, deviation: variance.sqrt() })
+        Ok(Scaling { mean, deviation: variance.sqrt() })
     }
 
-    /// Centred and scaled features `[N, F]`.
-    pub(super) fn apply(&self, features: &Tensor) -> Result<Tensor> {
-        Ok(features.f_sub(&self.mean)?.f_div_scalar_(self.deviation)?)
+    /// Writes centred and scaled features to `out`, both from the feature `first` on.
+    pub(super) fn apply(&self, first: usize, features: &[f32], out: &mut [f32]) {
+        let factor = (1.0 / self.deviation) as f32;
+        let mean = &self.mean[first..];
+        for ((out, &value), &mean) in out.iter_mut().zip(features).zip(mean) {
+            *out = (value - mean) * factor;
+        }
     }
 
     /// The head that gives the same logits on plain features.
-    pub(super) fn fold_into(&self, head: &Head) -> Result<Head> {
-        let weight = head.weight.f_to_kind(Kind::Double)?.f_div_scalar(self.deviation)?; // [C, F]
-        let shift = weight.f_mv(&self.mean.f_to_kind(Kind::Double)?)?; // [C]
-        let bias = head.bias.f_to_kind(Kind::Double)?.f_sub(&shift)?;
-        Ok(Head { weight: weight.f_to_kind(Kind::Float)?, bias: bias.f_to_kind(Kind::Float)? })
+    pub(super) fn fold_into(&self, head: &Head) -> Head {
+        let factor = 1.0 / self.deviation;
+        let mut folded = head.clone();
+        let rows = folded.weight.chunks_exact_mut(self.mean.len());
+        for (row, bias) in rows.zip(&mut folded.bias) {
+            let mut shift = 0.0;
+            for (weight, &mean) in row.iter_mut().zip(&self.mean) {
+                let scaled = f64::from(*weight) * factor;
+                shift += scaled * f64::from(mean);
+                *weight = scaled as f32;
+            }
+            *bias = (f64::from(*bias) - shift) as f32;
+        }
+        folded
     }
 }

@@ -24,7 +24,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Those that this CPU runs, the fastest first. Never empty with libtorch.
+    /// Those that this CPU runs at a useful speed, the fastest first.
     pub fn supported() -> Vec<Engine> {
         let mut engines = Vec::new();
         #[cfg(feature = "torch")]
@@ -43,16 +43,17 @@ impl Engine {
     }
 
     /// The first of [`Engine::supported`], without trying the others.
-    #[cfg(feature = "torch")]
     pub fn fastest() -> Engine {
-        if is_supported(Precision::Bf16) {
-            return Engine::OnednnBf16;
+        #[cfg(feature = "torch")]
+        {
+            if is_supported(Precision::Bf16) {
+                return Engine::OnednnBf16;
+            }
+            if Isa::supported().is_empty() {
+                return Engine::Libtorch;
+            }
         }
-        match Isa::supported().first() {
-            Some(&isa) => Engine::Simd(isa),
-            None if is_supported(Precision::Fp32) => Engine::OnednnFp32,
-            None => Engine::Libtorch,
-        }
+        Engine::Simd(Isa::fastest())
     }
 
     /// As in model.json: the precision, then what computes.
@@ -64,6 +65,7 @@ impl Engine {
             Engine::Simd(Isa::Avx512(_)) => "fp32-avx512",
             #[cfg(target_arch = "x86_64")]
             Engine::Simd(Isa::Avx2(_)) => "fp32-avx2",
+            Engine::Simd(Isa::Portable) => "fp32-portable",
             #[cfg(feature = "torch")]
             Engine::OnednnFp32 => "fp32-onednn",
             #[cfg(feature = "torch")]

@@ -1,0 +1,80 @@
+//! What the machine's CPUs spend their time on.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// Parts of the CPU time of all CPUs, between 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct CpuTime {
+    /// Neither idle nor waiting nor stolen.
+    pub busy: f64,
+    /// Taken by other virtual machines while there was work to do here.
+    pub steal: f64,
+    /// Idle while something waited for a disk.
+    pub iowait: f64,
+}
+
+/// The counters of `/proc/stat` at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuCounters {
+    total: u64,
+    idle: u64,
+    iowait: u64,
+    steal: u64,
+}
+
+impl CpuCounters {
+    /// As they are now; zeros where there is no `/proc/stat`.
+    pub fn now() -> Self {
+        Self::parse(&fs::read_to_string("/proc/stat").unwrap_or_default())
+    }
+
+    /// The first line: user, nice, system, idle, iowait, irq, softirq, steal; guests' time is part
+    /// of user's.
+    fn parse(stat: &str) -> Self {
+        let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+        let mut counters = [0; 8];
+        for (counter, field) in counters.iter_mut().zip(line.split_whitespace()) {
+            *counter = field.parse().unwrap_or(0);
+        }
+        CpuCounters {
+            total: counters.iter().sum(),
+            idle: counters[3],
+            iowait: counters[4],
+            steal: counters[7],
+        }
+    }
+
+    /// What happened since. Zeros when no time has passed.
+    pub fn since(self, before: CpuCounters) -> CpuTime {
+        let total = self.total.saturating_sub(before.total).max(1) as f64;
+        let part = |now: u64, then: u64| now.saturating_sub(then) as f64 / total;
+        let (steal, iowait) = (part(self.steal, before.steal), part(self.iowait, before.iowait));
+        let idle = part(self.idle, before.idle);
+        let passed = self.total > before.total;
+        let busy = if passed { (1.0 - idle - iowait - steal).max(0.0) } else { 0.0 };
+        CpuTime { busy, steal, iowait }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_taken_between_two_moments() {
+        let before = CpuCounters::parse("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 2 3\n");
+        let after = CpuCounters::parse("cpu  150 0 60 820 60 0 0 10 0 0\ncpu0 1 2 3\n");
+        let time = after.since(before);
+        assert!((time.busy - 0.60).abs() < 1e-12, "{time:?}");
+        assert!((time.steal - 0.10).abs() < 1e-12, "{time:?}");
+        assert!((time.iowait - 0.10).abs() < 1e-12, "{time:?}");
+        assert_eq!(before.since(before), CpuTime::default());
+    }
+
+    #[test]
+    fn counters_of_this_machine_grow() {
+        assert!(CpuCounters::now().total > 0);
+    }
+}
