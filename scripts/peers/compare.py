@@ -15,8 +15,8 @@ import machine
 import processes
 import subset
 import table
-from contestants import EC2TRAIN, all_contestants, environment
-from dataset import Dataset, find_weights, sha256_of
+from contestants import EC2TRAIN, Converted, all_contestants, environment
+from dataset import Dataset, find_weights
 
 HERE = Path(__file__).resolve().parent
 PYTHON = HERE.parent.parent / ".venv-peers/bin/python"
@@ -61,10 +61,10 @@ class Comparison:
         self.options = options
         self.cpus = sorted(os.sched_getaffinity(0))[: options.threads]
         self.weights = find_weights(options.data / "weights")
-        self.caches = options.work / "caches"
-        self.onnx = self.caches / f"resnet50-{sha256_of(self.weights)[:16]}.onnx"
+        caches = options.work / "caches"
+        self.converted = Converted(caches, self.weights, options.isa)
         contestants = all_contestants(
-            PYTHON, options.ec2train, self.onnx, self.caches, options.threads, options.isa, options.original_epochs
+            PYTHON, options.ec2train, self.converted, caches, options.threads, options.original_epochs
         )
         keys = [contestant.key for contestant in contestants]
         asked = options.only or keys
@@ -85,10 +85,13 @@ class Comparison:
             print(f"({contestant.key})", *(f"{name}={value}" for name, value in settings.items()), shlex.join(self.command(contestant)))
 
     def convert(self):
-        """The ONNX file and the IR, where they are missing."""
-        if not self.onnx.exists():
-            say("converting the backbone to ONNX and OpenVINO's IR")
-            subprocess.run([PYTHON, HERE / "convert.py", self.weights, self.onnx], check=True, stdout=subprocess.DEVNULL)
+        """Makes the files the contestants load, where they are missing."""
+        for file, arguments in self.converted.conversions().items():
+            if not file.exists():
+                say(f"converting the backbone to {file.name}")
+                command = [PYTHON, HERE / "convert.py", self.weights, file, *arguments]
+                env = {**os.environ, **machine.caps_environment(self.options.isa)}
+                subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
 
     def run(self, contestant, inputs, *more):
         """One measured run in a fresh working directory: a record of it, and that directory."""

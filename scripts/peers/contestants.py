@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import machine
+from dataset import sha256_of
 
 HERE = Path(__file__).resolve().parent
 ORIGINAL = "a"
@@ -26,21 +27,43 @@ class Contestant:
         return self.key != ORIGINAL
 
 
-def all_contestants(python, ec2train, onnx, caches, threads, cap, original_epochs):
-    """In the order of a round. `onnx` is the converted backbone, with the IR beside it."""
+class Converted:
+    """Files that convert.py makes of the weights, before anything is timed."""
+
+    def __init__(self, caches, weights, cap):
+        name = f"resnet50-{sha256_of(weights)[:16]}"
+        self.bf16 = machine.has_amx(cap)
+        self.onnx = caches / f"{name}.onnx"
+        self.ir = caches / f"{name}.xml"
+        # Compiled for one level of instructions.
+        self.package = caches / f"{name}-{machine.level(cap)}-{'bf16' if self.bf16 else 'fp32'}.pt2"
+
+    def conversions(self):
+        """Arguments of convert.py for each file."""
+        return {self.onnx: [], self.package: ["--bf16"] if self.bf16 else []}
+
+
+def all_contestants(python, ec2train, converted, caches, threads, original_epochs):
+    """In the order of a round."""
     run = lambda script, *arguments: [str(python), str(HERE / script), "--threads", str(threads), *map(str, arguments)]
-    bf16 = ["--bf16"] if machine.has_amx(cap) else []
-    inductor = {"TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"), "TORCHINDUCTOR_FX_GRAPH_CACHE": "1"}
+    bf16 = ["--bf16"] if converted.bf16 else []
     return [
         Contestant(ORIGINAL, "the original's way", run("run_original.py", "--epochs", original_epochs)),
-        Contestant("b", "PyTorch, torch.compile", run("run_pytorch.py", "--engine", "compile", *bf16), inductor),
+        # With frozen weights inductor bypasses its graph cache: each run compiles, but for the C++ kernels.
+        Contestant(
+            "b",
+            "PyTorch, torch.compile",
+            run("run_pytorch.py", "--engine", "compile", *bf16),
+            {"TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor")},
+        ),
         Contestant("b-eager", "PyTorch, eager, folded", run("run_pytorch.py", "--engine", "folded", *bf16)),
+        Contestant("b-ahead", "PyTorch, compiled ahead", run("run_pytorch_ahead.py", "--package", converted.package)),
         Contestant(
             "c",
             "OpenVINO",
-            run("run_openvino.py", "--model", onnx.with_suffix(".xml"), "--cache", caches / "openvino", *bf16),
+            run("run_openvino.py", "--model", converted.ir, "--cache", caches / "openvino", *bf16),
         ),
-        Contestant("d", "ONNX Runtime", run("run_onnxruntime.py", "--model", onnx)),
+        Contestant("d", "ONNX Runtime", run("run_onnxruntime.py", "--model", converted.onnx)),
         Contestant(EC2TRAIN, "ec2train", [str(ec2train)]),
     ]
 
