@@ -22,14 +22,10 @@ class Measurement:
     timed_out: bool
     wall_s: float
     cpu_s: float
-    peak_tree_bytes: int
-    peak_process_bytes: int
+    # Of the process tree, shared pages counted once; sampled, for the kernel's own maximum begins with the
+    # size of the process that started the command.
+    peak_memory_bytes: int
     others: float
-
-    @property
-    def peak_memory_bytes(self):
-        """Of the process tree, shared pages counted once."""
-        return max(self.peak_tree_bytes, self.peak_process_bytes)
 
 
 def measure(command, cwd, env, log_path, timeout_s):
@@ -64,8 +60,7 @@ def measure(command, cwd, env, log_path, timeout_s):
         timed_out=timed_out,
         wall_s=wall_s,
         cpu_s=cpu_s,
-        peak_tree_bytes=peak,
-        peak_process_bytes=usage.ru_maxrss * 1024,
+        peak_memory_bytes=peak,
         others=others_s / (wall_s * os.cpu_count()),
     )
 
