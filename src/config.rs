@@ -53,7 +53,7 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 // --- Views ------------------------------------------------------------------------------------
 
 /// Views of each train image that the head learns from: the eval transform, then random crops,
-/// mirrored or not. Each view costs as much as an image.
+/// mirrored or not. Each view costs as much as an image; what more of them give was not measured.
 pub const TRAIN_VIEWS: u32 = 1;
 /// Smallest and largest part of the image's area that a random crop shows: torchvision's default.
 pub const VIEW_SCALE: [f64; 2] = [0.08, 1.0];

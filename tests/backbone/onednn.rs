@@ -3,7 +3,6 @@
 
 use ec2train::model::backbone::{OnednnBackbone, Precision, check_support};
 use ec2train::model::fold::fold;
-use ec2train::model::head::to_vec;
 use ec2train::model::resnet::{self, ConvNorm};
 use ec2train::model::state_dict::StateDict;
 use tch::{Kind, Tensor};
@@ -25,6 +24,13 @@ fn features(backbone: &OnednnBackbone, pixels: &[f32]) -> Vec<f32> {
     let mut features = vec![f32::NAN; pixels.len() / IMAGE_LEN * 2048];
     backbone.forward(pixels, &mut features).unwrap();
     features
+}
+
+/// The elements of an f32 tensor.
+fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, tch::TchError> {
+    let mut values = vec![0.0; tensor.numel()];
+    tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
+    Ok(values)
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
