@@ -30,11 +30,12 @@ impl Host {
     }
 }
 
-/// Those instructions that decide on the speed of a training, as `/proc/cpuinfo` calls them.
+/// Instructions that decide on the speed of a training.
 const INSTRUCTIONS: [&str; 8] =
     ["avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"];
 
-/// Those of [`INSTRUCTIONS`] that this CPU has.
+/// The instructions of this CPU that decide on the speed of a training, as `/proc/cpuinfo` calls
+/// them.
 pub fn instructions() -> Vec<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags: Vec<&str> = field(&cpuinfo, "flags").unwrap_or_default().split(' ').collect();
