@@ -35,8 +35,14 @@ struct Scattered {
 }
 
 impl Rows for Scattered {
+    type Place = usize;
+
     fn num_rows(&self) -> usize {
         self.num_rows
+    }
+
+    fn place(&self, row: usize) -> usize {
+        row
     }
 
     fn segment(&self, row: usize, segment: usize) -> &[f32] {
@@ -188,18 +194,27 @@ fn convolve(
 
 #[test]
 fn the_largest_of_nine_pixels_is_taken_in_steps_of_two() {
-    // 4x4 pixels of two channels: the pixel's number, and its negative clipped at zero.
-    let input: Vec<f32> = (0..16).flat_map(|pixel| [pixel as f32, 0.0]).collect();
-    let mut out = [f32::NAN; 8];
-    max_pool(&input, 4, 2, &mut out);
-    // Windows reach from row -1 to 1 and from 1 to 3.
-    assert_eq!(out, [5.0, 0.0, 7.0, 0.0, 13.0, 0.0, 15.0, 0.0]);
+    for isa in Isa::supported() {
+        let num_channels = isa.lanes();
+        // A line of zeros, then 4x4 pixels: the pixel's number, in the other channels zero.
+        let mut lines = vec![0.0; 5 * 4 * num_channels];
+        for pixel in 0..16 {
+            lines[(4 + pixel) * num_channels] = pixel as f32;
+        }
+        let mut out = vec![f32::NAN; 4 * num_channels];
+        max_pool(isa, &lines, 4, num_channels, &mut out);
+        // Windows reach from row -1 to 1 and from 1 to 3.
+        for (pixel, expected) in out.chunks_exact(num_channels).zip([5.0, 7.0, 13.0, 15.0]) {
+            assert_eq!(pixel[0], expected, "{}", isa.name());
+            assert!(pixel[1..].iter().all(|&value| value == 0.0), "{}", isa.name());
+        }
+    }
 }
 
 #[test]
 fn the_mean_is_taken_for_each_channel() {
     let mut out = [f32::NAN; 2];
-    average_pool(&[1.0, -2.0, 2.0, -4.0, 6.0, 0.0], &mut out);
+    average_pool(&[1.0, -2.0, 9.0, 2.0, -4.0, 9.0, 6.0, 0.0, 9.0], 3, &mut out);
     assert_eq!(out, [3.0, -2.0]);
 }
 

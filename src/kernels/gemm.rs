@@ -86,10 +86,14 @@ impl PackedWeights {
 
 /// The left matrix.
 pub trait Rows {
+    /// Where a row begins.
+    type Place: Copy;
     /// Number of rows.
     fn num_rows(&self) -> usize;
-    /// A segment of a row, at least as long as the weights' segments.
-    fn segment(&self, row: usize, segment: usize) -> &[f32];
+    /// Finds a row.
+    fn place(&self, row: usize) -> Self::Place;
+    /// A segment of the row there, at least as long as the weights' segments.
+    fn segment(&self, place: Self::Place, segment: usize) -> &[f32];
 }
 
 /// Rows of one segment, one after the other.
@@ -97,19 +101,26 @@ pub trait Rows {
 pub struct Contiguous<'a> {
     /// `[rows, len]` f32.
     pub values: &'a [f32],
-    /// Length of a row.
+    /// From a row to the next. What the weights' depth leaves of it is not looked at.
     pub row_len: usize,
 }
 
 impl Rows for Contiguous<'_> {
+    type Place = usize;
+
     #[inline(always)]
     fn num_rows(&self) -> usize {
         self.values.len() / self.row_len
     }
 
     #[inline(always)]
-    fn segment(&self, row: usize, _segment: usize) -> &[f32] {
-        &self.values[row * self.row_len..]
+    fn place(&self, row: usize) -> usize {
+        row * self.row_len
+    }
+
+    #[inline(always)]
+    fn segment(&self, place: usize, _segment: usize) -> &[f32] {
+        &self.values[place..]
     }
 }
 
@@ -124,7 +135,8 @@ pub struct Epilogue<'a> {
     pub relu: bool,
 }
 
-/// Writes `rows * weights` to `out`, `[rows, outputs]` f32.
+/// Writes `rows * weights` to `out`, `[rows, outputs]` f32. Rows of `out` may be longer than there are
+/// outputs: what is between them is left as it is.
 pub fn gemm(
     isa: Isa,
     rows: &impl Rows,
@@ -132,80 +144,50 @@ pub fn gemm(
     epilogue: Epilogue,
     out: &mut [f32],
 ) {
-    assert_eq!(
-        out.len(),
-        rows.num_rows() * weights.num_outputs,
+    let num_rows = rows.num_rows();
+    let out_stride = out.len() / num_rows.max(1);
+    assert!(
+        out.len() == num_rows * out_stride && (out_stride >= weights.num_outputs || num_rows == 0),
         "the output's shape is not the product's"
     );
-    let tile_rows = if isa.lanes() == 16 { TILE_ROWS_AVX512 } else { TILE_ROWS };
-    let depth = (SEGMENTS_DEPTH / weights.segment_len).clamp(1, weights.num_segments);
-    let block_len = (ROWS_BYTES / (4 * depth * weights.segment_len * tile_rows)).max(1) * tile_rows;
-    for first_row in (0..rows.num_rows()).step_by(block_len) {
-        let block = first_row..rows.num_rows().min(first_row + block_len);
-        for first in (0..weights.num_segments).step_by(depth) {
-            let segments = first..weights.num_segments.min(first + depth);
-            for output in (0..weights.num_outputs).step_by(weights.panel) {
-                let segments = segments.clone();
-                let mut product = Product { isa, rows, weights, segments, epilogue, output, out };
-                for row in block.clone().step_by(tile_rows) {
-                    match tile_rows.min(block.end - row) {
-                        1 => product.tile::<1>(row),
-                        2 => product.tile::<2>(row),
-                        3 => product.tile::<3>(row),
-                        4 => product.tile::<4>(row),
-                        5 => product.tile::<5>(row),
-                        6 => product.tile::<6>(row),
-                        7 => product.tile::<7>(row),
-                        8 => product.tile::<8>(row),
-                        9 => product.tile::<9>(row),
-                        10 => product.tile::<10>(row),
-                        11 => product.tile::<11>(row),
-                        _ => product.tile::<12>(row),
-                    }
-                }
+    let PackedWeights { panel, num_outputs, segment_len, num_segments, .. } = *weights;
+    let tile_rows = tile_rows(isa.lanes());
+    let depth = (SEGMENTS_DEPTH / segment_len).clamp(1, num_segments);
+    let block_len = (ROWS_BYTES / (4 * depth * segment_len * tile_rows)).max(1) * tile_rows;
+    for first_row in (0..num_rows).step_by(block_len) {
+        for first in (0..num_segments).step_by(depth) {
+            let segments = first..num_segments.min(first + depth);
+            let (is_first, is_last) = (first == 0, segments.end == num_segments);
+            for output in (0..num_outputs).step_by(panel) {
+                let first_weight = (output * num_segments + first * panel) * segment_len;
+                let bias = if is_first { epilogue.bias } else { &[] };
+                isa.run(Panel {
+                    rows,
+                    block: first_row..num_rows.min(first_row + block_len),
+                    segments: segments.clone(),
+                    weights: &weights.values[first_weight..],
+                    segment_len,
+                    bias: bias.get(output..).unwrap_or_default(),
+                    add: epilogue.add || !is_first,
+                    relu: epilogue.relu && is_last,
+                    out: &mut out[output..],
+                    out_stride,
+                });
             }
         }
     }
 }
 
-/// A panel of the product, or the part of it that some of the segments contribute.
-struct Product<'a, R> {
-    isa: Isa,
-    rows: &'a R,
-    weights: &'a PackedWeights,
-    segments: Range<usize>,
-    epilogue: Epilogue<'a>,
-    /// First output of the panel.
-    output: usize,
-    out: &'a mut [f32],
+/// Rows of a tile, by the vectors' length.
+#[inline(always)]
+const fn tile_rows(lanes: usize) -> usize {
+    if lanes == 16 { TILE_ROWS_AVX512 } else { TILE_ROWS }
 }
 
-impl<R: Rows> Product<'_, R> {
-    /// Computes `LEN` rows from `row`.
-    fn tile<const LEN: usize>(&mut self, row: usize) {
-        let PackedWeights { panel, num_outputs, segment_len, num_segments, .. } = *self.weights;
-        let is_first = self.segments.start == 0;
-        let first_weight = self.output * segment_len * num_segments;
-        let bias = if is_first { self.epilogue.bias } else { &[] };
-        self.isa.run(Tile::<R, LEN> {
-            rows: self.rows,
-            row,
-            segments: self.segments.clone(),
-            weights: &self.weights.values
-                [first_weight + self.segments.start * segment_len * panel..],
-            segment_len,
-            bias: bias.get(self.output..).unwrap_or_default(),
-            add: self.epilogue.add || !is_first,
-            relu: self.epilogue.relu && self.segments.end == num_segments,
-            out: &mut self.out[row * num_outputs + self.output..],
-            out_stride: num_outputs,
-        });
-    }
-}
-
-struct Tile<'a, R, const LEN: usize> {
+/// A panel of the product for a block of rows, or what some of the segments contribute to it.
+struct Panel<'a, R> {
     rows: &'a R,
-    row: usize,
+    block: Range<usize>,
     segments: Range<usize>,
     /// `[depth, panel]`, from the first segment.
     weights: &'a [f32],
@@ -213,40 +195,99 @@ struct Tile<'a, R, const LEN: usize> {
     bias: &'a [f32],
     add: bool,
     relu: bool,
+    /// From the first row's first output of the panel.
     out: &'a mut [f32],
     /// From a row to the next.
     out_stride: usize,
 }
 
-impl<R: Rows, const LEN: usize> Kernel for Tile<'_, R, LEN> {
+impl<R: Rows> Kernel for Panel<'_, R> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let zeros = [simd.splat_f32s(0.0); PANEL_VECTORS];
-        let bias = *panels::<S>(self.bias).first().unwrap_or(&zeros);
-        let mut sums = [bias; LEN];
-        if self.add {
-            for i in 0..LEN {
-                let out = &panels::<S>(&self.out[i * self.out_stride..])[0];
-                for v in 0..PANEL_VECTORS {
-                    sums[i][v] = simd.add_f32s(sums[i][v], out[v]);
-                }
+    fn run<S: Simd>(mut self, simd: S) {
+        let tile_rows = tile_rows(S::F32_LANES);
+        let mut row = self.block.start;
+        while row < self.block.end {
+            let len = tile_rows.min(self.block.end - row);
+            match len {
+                1 => self.tile::<S, 1>(simd, row),
+                2 => self.tile::<S, 2>(simd, row),
+                3 => self.tile::<S, 3>(simd, row),
+                4 => self.tile::<S, 4>(simd, row),
+                5 => self.tile::<S, 5>(simd, row),
+                6 => self.tile::<S, 6>(simd, row),
+                7 => self.tile::<S, 7>(simd, row),
+                8 => self.tile::<S, 8>(simd, row),
+                9 => self.tile::<S, 9>(simd, row),
+                10 => self.tile::<S, 10>(simd, row),
+                11 => self.tile::<S, 11>(simd, row),
+                _ => self.tile::<S, 12>(simd, row),
             }
+            row += len;
         }
-        let weights = panels::<S>(self.weights).chunks_exact(self.segment_len);
-        for (segment, weights) in self.segments.zip(weights) {
+    }
+}
+
+impl<R: Rows> Panel<'_, R> {
+    /// Computes `LEN` rows from `row`.
+    #[inline(always)]
+    fn tile<S: Simd, const LEN: usize>(&mut self, simd: S, row: usize) {
+        if LEN > tile_rows(S::F32_LANES) {
+            return;
+        }
+        let zero = simd.splat_f32s(0.0);
+        let mut sums = [[zero; PANEL_VECTORS]; LEN];
+        if let Some(bias) = panels::<S>(self.bias).first() {
+            sums = [*bias; LEN];
+        }
+        let mut places = [self.rows.place(row); LEN];
+        unroll::<LEN>(
+            #[inline(always)]
+            |i| places[i] = self.rows.place(row + i),
+        );
+        let weights = panels::<S>(self.weights);
+        let mut first = 0;
+        let mut segment = self.segments.start;
+        while segment < self.segments.end {
+            let weights = &weights[first..first + self.segment_len];
             let mut rows: [&[f32]; LEN] = [&[]; LEN];
-            for i in 0..LEN {
-                rows[i] = &self.rows.segment(self.row + i, segment)[..weights.len()];
-            }
-            multiply_add(simd, rows, weights, &mut sums);
+            unroll::<LEN>(
+                #[inline(always)]
+                |i| rows[i] = &self.rows.segment(places[i], segment)[..weights.len()],
+            );
+            sums = multiply_add(simd, rows, weights, sums);
+            first += self.segment_len;
+            segment += 1;
         }
-        for i in 0..LEN {
-            let out = S::as_mut_simd_f32s(&mut self.out[i * self.out_stride..]).0;
-            for v in 0..PANEL_VECTORS {
-                let sum = sums[i][v];
-                out[v] = if self.relu { simd.max_f32s(sum, simd.splat_f32s(0.0)) } else { sum };
-            }
+        let out = &mut self.out[row * self.out_stride..];
+        // At the end, so that waiting for memory does not keep the sums from beginning.
+        if self.add {
+            unroll::<LEN>(
+                #[inline(always)]
+                |i| {
+                    let out = &panels::<S>(&out[i * self.out_stride..])[0];
+                    for v in 0..PANEL_VECTORS {
+                        sums[i][v] = simd.add_f32s(sums[i][v], out[v]);
+                    }
+                },
+            );
         }
+        if self.relu {
+            unroll::<LEN>(
+                #[inline(always)]
+                |i| {
+                    for v in 0..PANEL_VECTORS {
+                        sums[i][v] = simd.max_f32s(sums[i][v], zero);
+                    }
+                },
+            );
+        }
+        unroll::<LEN>(
+            #[inline(always)]
+            |i| {
+                let out = S::as_mut_simd_f32s(&mut out[i * self.out_stride..]).0;
+                out.as_chunks_mut().0[0] = sums[i];
+            },
+        );
     }
 }
 
@@ -254,25 +295,36 @@ impl<R: Rows, const LEN: usize> Kernel for Tile<'_, R, LEN> {
 #[inline(always)]
 fn multiply_add<S: Simd, const LEN: usize>(
     simd: S,
-    mut rows: [&[f32]; LEN],
+    rows: [&[f32]; LEN],
     weights: &[[S::f32s; PANEL_VECTORS]],
-    sums: &mut [[S::f32s; PANEL_VECTORS]; LEN],
-) {
-    // One length for all, so that no bound is checked in the loop; a copy, so that it is kept in
-    // registers.
-    for row in &mut rows {
-        *row = &row[..weights.len()];
+    mut sums: [[S::f32s; PANEL_VECTORS]; LEN],
+) -> [[S::f32s; PANEL_VECTORS]; LEN] {
+    for depth in 0..weights.len() {
+        unroll::<LEN>(
+            #[inline(always)]
+            |i| {
+                let value = simd.splat_f32s(rows[i][depth]);
+                for v in 0..PANEL_VECTORS {
+                    sums[i][v] = simd.mul_add_f32s(value, weights[depth][v], sums[i][v]);
+                }
+            },
+        );
     }
-    let mut local = *sums;
-    for (depth, weights) in weights.iter().enumerate() {
-        for i in 0..LEN {
-            let value = simd.splat_f32s(rows[i][depth]);
-            for v in 0..PANEL_VECTORS {
-                local[i][v] = simd.mul_add_f32s(value, weights[v], local[i][v]);
-            }
-        }
+    sums
+}
+
+/// Calls `f` with each number below `LEN`, which is at most 12. The calls are written out, since an array
+/// of vectors stays in registers only as long as no loop finds its elements.
+#[inline(always)]
+fn unroll<const LEN: usize>(mut f: impl FnMut(usize)) {
+    macro_rules! call {
+        ($($i:literal)*) => {
+            $(if $i < LEN {
+                f($i);
+            })*
+        };
     }
-    *sums = local;
+    call!(0 1 2 3 4 5 6 7 8 9 10 11);
 }
 
 #[inline(always)]

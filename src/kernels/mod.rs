@@ -7,6 +7,7 @@
 // Plain indices unroll into registers; chains of iterators do not always.
 #![allow(clippy::needless_range_loop)]
 
+pub mod fetch;
 pub mod gemm;
 pub mod isa;
 pub mod pool;

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::fetch::fetch;
 use super::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use super::isa::{Isa, Kernel};
 
@@ -84,6 +85,8 @@ impl Winograd {
         let bytes_per_tile = 4 * POINTS * POINTS * (self.in_channels + self.out_channels);
         // All weights are read once for each block, so blocks must not be smaller than they are.
         let block_len = (TILES_BYTES / bytes_per_tile).max(self.in_channels / 2).min(num_tiles);
+        // Planes that lie outside of the L2 cache.
+        let is_large = block_len * bytes_per_tile > TILES_BYTES;
 
         let grid = Grid { side, tiles_per_side };
         for first in (0..num_tiles).step_by(block_len) {
@@ -104,6 +107,10 @@ impl Winograd {
             for ((weights, plane), sums) in self.weights.iter().zip(planes).zip(sum_planes) {
                 let rows = Contiguous { values: &plane[..num_inputs], row_len: self.in_channels };
                 let epilogue = Epilogue { bias: &[], add: false, relu: false };
+                if is_large {
+                    fetch(rows.values);
+                    fetch(sums);
+                }
                 gemm(isa, &rows, weights, epilogue, &mut sums[..num_sums]);
             }
             isa.run(TransformOutput { grid, tiles, sums, bias, out });

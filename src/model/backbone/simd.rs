@@ -1,9 +1,11 @@
 //! The backbone on this program's own kernels, in f32.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
+use crate::kernels::fetch::{LINE_LEN, fetch};
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm};
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::{average_pool, max_pool};
@@ -16,11 +18,19 @@ use crate::model::state_dict::StateDict;
 /// ones take all images of a chunk, so that each of their weights is read once for many pixels.
 const BLOCKS_PER_IMAGE: usize = 7;
 
+/// Bytes of a block's output that are computed before what follows of them: they stay in the L2 cache,
+/// 512 KiB at least on servers since 2017.
+const PART_BYTES: usize = 256 << 10;
+
 /// Side of an image.
 const SIDE: usize = CROP as usize;
 /// The stem's kernel reaches this far outside the image.
 const STEM_PADDING: usize = 3;
 const PADDED_SIDE: usize = SIDE + 2 * STEM_PADDING;
+/// Side of the stem's output before pooling.
+const STEM_SIDE: usize = SIDE / 2;
+/// Lines of it that are computed before they are pooled: 230 KB.
+const STRIP: usize = 8;
 /// Channels of an image.
 const RGB: usize = 3;
 
@@ -42,7 +52,7 @@ struct Layers {
 pub struct Scratch {
     /// `[230, 230, 3]`: an image with zeros around it.
     padded: Vec<f32>,
-    /// `[112, 112, 64]`
+    /// `[1 + 8, 112, 64]`: a strip of lines below the last one of the strip before.
     stem: Vec<f32>,
     /// Of one image.
     image: Activations,
@@ -51,7 +61,8 @@ pub struct Scratch {
     winograd: winograd::Scratch,
 }
 
-/// `[N, side, side, C]`; each block replaces them by its output.
+/// `[N, side, side, C]`; each block replaces them by its output. Those of `values` and `projected` lie
+/// [`stride_of`] their channels apart.
 #[derive(Debug, Default)]
 struct Activations {
     values: Vec<f32>,
@@ -90,22 +101,19 @@ impl SimdBackbone {
         scratch.chunk.values.clear();
         for image in pixels.chunks_exact(SIDE * SIDE * RGB) {
             self.stem(image, scratch);
-            for block in per_image {
-                block.forward(self.isa, &mut scratch.image, &mut scratch.winograd);
-            }
+            forward(per_image, self.isa, &mut scratch.image, &mut scratch.winograd);
             scratch.chunk.values.extend_from_slice(&scratch.image.values);
         }
-        for block in per_chunk {
-            block.forward(self.isa, &mut scratch.chunk, &mut scratch.winograd);
-        }
+        forward(per_chunk, self.isa, &mut scratch.chunk, &mut scratch.winograd);
         let image_len = scratch.chunk.values.len() / (features.len() / NUM_FEATURES);
         let images = scratch.chunk.values.chunks_exact(image_len);
         for (image, features) in images.zip(features.chunks_exact_mut(NUM_FEATURES)) {
-            average_pool(image, features);
+            average_pool(image, stride_of(NUM_FEATURES), features);
         }
     }
 
-    /// Convolution and pooling, `[224, 224, 3]` to `[56, 56, 64]`.
+    /// Convolution and pooling, `[224, 224, 3]` to `[56, 56, 64]`, some lines at a time so that they are
+    /// pooled while they are in the cache.
     fn stem(&self, image: &[f32], scratch: &mut Scratch) {
         let Gemm { weights, bias } = &self.layers.stem;
         scratch.padded.resize(PADDED_SIDE * PADDED_SIDE * RGB, 0.0);
@@ -114,11 +122,19 @@ impl SimdBackbone {
             line[STEM_PADDING * RGB..][..SIDE * RGB].copy_from_slice(pixels);
         }
         let num_channels = weights.num_outputs();
-        scratch.stem.resize(SIDE / 2 * SIDE / 2 * num_channels, 0.0);
-        let epilogue = Epilogue { bias, add: false, relu: true };
-        gemm(self.isa, &StemRows(&scratch.padded), weights, epilogue, &mut scratch.stem);
-        scratch.image.values.resize(scratch.stem.len() / 4, 0.0);
-        max_pool(&scratch.stem, SIDE / 2, num_channels, &mut scratch.image.values);
+        let line_len = STEM_SIDE * num_channels;
+        // The line above the strip: the image begins below zeros.
+        scratch.stem.resize((1 + STRIP) * line_len, 0.0);
+        scratch.stem[..line_len].fill(0.0);
+        // 64 channels lie without gaps.
+        let pooled = resized(&mut scratch.image.values, STEM_SIDE * line_len / 4);
+        for (strip, pooled) in pooled.chunks_exact_mut(STRIP * line_len / 4).enumerate() {
+            let rows = StemRows { padded: &scratch.padded, first_line: strip * STRIP };
+            let epilogue = Epilogue { bias, add: false, relu: true };
+            gemm(self.isa, &rows, weights, epilogue, &mut scratch.stem[line_len..]);
+            max_pool(self.isa, &scratch.stem, STEM_SIDE, num_channels, pooled);
+            scratch.stem.copy_within(STRIP * line_len.., 0);
+        }
     }
 }
 
@@ -150,30 +166,77 @@ impl Block {
         })
     }
 
-    fn forward(&self, isa: Isa, x: &mut Activations, winograd: &mut winograd::Scratch) {
-        let num_pixels = x.values.len() / self.in_channels;
-        let num_out_pixels = num_pixels / (self.stride * self.stride);
-        let inputs = Contiguous { values: &x.values, row_len: self.in_channels };
-        let width = self.reduce.weights.num_outputs();
-        self.reduce.forward(isa, &inputs, true, resized(&mut x.reduced, num_pixels * width));
-        let convolved = resized(&mut x.convolved, num_out_pixels * width);
-        self.convolve.forward(isa, &x.reduced, self.side, winograd, convolved);
+    /// The first convolution, for all pixels.
+    fn reduce(&self, isa: Isa, x: &mut Activations) {
+        let in_stride = stride_of(self.in_channels);
+        let inputs = Contiguous { values: &x.values, row_len: in_stride };
+        let len = x.values.len() / in_stride * self.reduce.weights.num_outputs();
+        self.reduce.forward(isa, &inputs, true, resized(&mut x.reduced, len));
+    }
 
-        if let Some(downsample) = &self.downsample {
-            let inputs = Strided {
-                values: &x.values,
-                side: self.side,
-                stride: self.stride,
-                num_channels: self.in_channels,
-            };
-            let out_len = num_out_pixels * downsample.weights.num_outputs();
-            downsample.forward(isa, &inputs, false, resized(&mut x.projected, out_len));
+    /// The 3x3 convolution, for all pixels.
+    fn convolve(&self, isa: Isa, x: &mut Activations, winograd: &mut winograd::Scratch) {
+        let len = x.reduced.len() / (self.stride * self.stride);
+        let convolved = resized(&mut x.convolved, len);
+        self.convolve.forward(isa, &x.reduced, self.side, winograd, convolved);
+    }
+
+    /// The last convolution with the shortcut around the block, and the first one of the block after
+    /// it: some pixels at a time, so that these are still in the cache when they are needed again.
+    fn expand(&self, isa: Isa, next: Option<&Block>, x: &mut Activations) {
+        let width = self.reduce.weights.num_outputs();
+        let num_pixels = x.convolved.len() / width;
+        let (in_stride, out_stride) =
+            (stride_of(self.in_channels), stride_of(self.expand.weights.num_outputs()));
+        let next_width = next.map_or(0, |next| next.reduce.weights.num_outputs());
+        resized(&mut x.reduced, num_pixels * next_width);
+        if self.downsample.is_some() {
+            resized(&mut x.projected, num_pixels * out_stride);
             std::mem::swap(&mut x.values, &mut x.projected);
         }
-        let inputs = Contiguous { values: &x.convolved, row_len: width };
-        let epilogue = Epilogue { bias: &self.expand.bias, add: true, relu: true };
-        gemm(isa, &inputs, &self.expand.weights, epilogue, &mut x.values);
+        let part_len = PART_BYTES / (size_of::<f32>() * out_stride);
+        for first in (0..num_pixels).step_by(part_len) {
+            let part = first..num_pixels.min(first + part_len);
+            let out = &mut x.values[part.start * out_stride..part.end * out_stride];
+            fetch(out);
+            if let Some(downsample) = &self.downsample {
+                let inputs = Strided {
+                    values: &x.projected,
+                    side: self.side,
+                    stride: self.stride,
+                    pixel_stride: in_stride,
+                    pixels: part.clone(),
+                };
+                downsample.forward(isa, &inputs, false, out);
+            }
+            let convolved = &x.convolved[part.start * width..part.end * width];
+            let inputs = Contiguous { values: convolved, row_len: width };
+            let epilogue = Epilogue { bias: &self.expand.bias, add: true, relu: true };
+            gemm(isa, &inputs, &self.expand.weights, epilogue, out);
+            if let Some(next) = next {
+                let inputs = Contiguous { values: out, row_len: out_stride };
+                let reduced = &mut x.reduced[part.start * next_width..part.end * next_width];
+                next.reduce.forward(isa, &inputs, true, reduced);
+            }
+        }
     }
+}
+
+/// Takes `x` through blocks that follow each other.
+fn forward(blocks: &[Block], isa: Isa, x: &mut Activations, winograd: &mut winograd::Scratch) {
+    if let Some(first) = blocks.first() {
+        first.reduce(isa, x);
+    }
+    for (index, block) in blocks.iter().enumerate() {
+        block.convolve(isa, x, winograd);
+        block.expand(isa, blocks.get(index + 1), x);
+    }
+}
+
+/// From a pixel to the next, in f32 values. A cache line more than the channels where these are many:
+/// pixels a page apart would compete for the same eight lines of the L1 cache.
+fn stride_of(num_channels: usize) -> usize {
+    if num_channels < 256 { num_channels } else { num_channels + LINE_LEN }
 }
 
 /// `len` values to be overwritten.
@@ -296,18 +359,25 @@ struct TapRows<'a> {
 }
 
 impl Rows for TapRows<'_> {
+    /// Where the image begins, and where the pixel's offsets do.
+    type Place = (usize, usize);
+
     #[inline(always)]
     fn num_rows(&self) -> usize {
         self.input.len() / self.taps.image_len * (self.taps.offsets.len() / 9)
     }
 
     #[inline(always)]
-    fn segment(&self, row: usize, segment: usize) -> &[f32] {
+    fn place(&self, row: usize) -> (usize, usize) {
         let num_pixels = self.taps.offsets.len() / 9;
-        let (image, pixel) = (row / num_pixels, row % num_pixels);
-        match self.taps.offsets[pixel * 9 + segment] {
+        (row / num_pixels * self.taps.image_len, row % num_pixels * 9)
+    }
+
+    #[inline(always)]
+    fn segment(&self, (image, pixel): (usize, usize), segment: usize) -> &[f32] {
+        match self.taps.offsets[pixel + segment] {
             Taps::OUTSIDE => &self.taps.zeros,
-            offset => &self.input[image * self.taps.image_len + offset as usize..],
+            offset => &self.input[image + offset as usize..],
         }
     }
 }
@@ -318,37 +388,58 @@ struct Strided<'a> {
     values: &'a [f32],
     side: usize,
     stride: usize,
-    num_channels: usize,
+    /// From a pixel to the next.
+    pixel_stride: usize,
+    /// Which of the output's pixels.
+    pixels: Range<usize>,
 }
 
 impl Rows for Strided<'_> {
+    type Place = usize;
+
     #[inline(always)]
     fn num_rows(&self) -> usize {
-        self.values.len() / (self.num_channels * self.stride * self.stride)
+        self.pixels.len()
     }
 
     #[inline(always)]
-    fn segment(&self, row: usize, _segment: usize) -> &[f32] {
+    fn place(&self, row: usize) -> usize {
         let out_side = self.side / self.stride;
         // Lines of all images follow each other, and a line of output takes `stride` of them.
-        let (line, column) = (row / out_side, row % out_side);
-        let pixel = (line * self.side + column) * self.stride;
-        &self.values[pixel * self.num_channels..]
+        let pixel = self.pixels.start + row;
+        let (line, column) = (pixel / out_side, pixel % out_side);
+        (line * self.side + column) * self.stride * self.pixel_stride
+    }
+
+    #[inline(always)]
+    fn segment(&self, place: usize, _segment: usize) -> &[f32] {
+        &self.values[place..]
     }
 }
 
-/// The lines of the stem's kernel at each output pixel, in a padded image.
-struct StemRows<'a>(&'a [f32]);
+/// The lines of the stem's kernel at each output pixel of a strip.
+struct StemRows<'a> {
+    /// `[230, 230, 3]`
+    padded: &'a [f32],
+    first_line: usize,
+}
 
 impl Rows for StemRows<'_> {
+    type Place = usize;
+
     #[inline(always)]
     fn num_rows(&self) -> usize {
-        SIDE / 2 * SIDE / 2
+        STRIP * STEM_SIDE
     }
 
     #[inline(always)]
-    fn segment(&self, row: usize, segment: usize) -> &[f32] {
-        let (y, x) = (row / (SIDE / 2), row % (SIDE / 2));
-        &self.0[((2 * y + segment) * PADDED_SIDE + 2 * x) * RGB..]
+    fn place(&self, row: usize) -> usize {
+        let (y, x) = (self.first_line + row / STEM_SIDE, row % STEM_SIDE);
+        2 * (y * PADDED_SIDE + x) * RGB
+    }
+
+    #[inline(always)]
+    fn segment(&self, place: usize, segment: usize) -> &[f32] {
+        &self.padded[place + segment * PADDED_SIDE * RGB..]
     }
 }
