@@ -3,6 +3,8 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=native");
+    #[cfg(feature = "native")]
+    compile_kernels();
     // torch-sys exports it; absent without the `torch` feature.
     if let Ok(libtorch_lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
         #[cfg(feature = "torch")]
@@ -15,7 +17,27 @@ fn main() {
     }
 }
 
-/// The C++ seam, against the headers that torch-sys takes.
+/// The products in bf16. Only this file is compiled for the CPUs it is called on.
+#[cfg(feature = "native")]
+fn compile_kernels() {
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+        let mut build = cc::Build::new();
+        for name in ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16"] {
+            build.flag(format!("-m{name}"));
+        }
+        build
+            .cpp(true)
+            .std("c++20")
+            .files(["native/bf16.cpp"])
+            // GCC's own headers leave registers undefined on purpose.
+            .flag("-Wno-maybe-uninitialized")
+            .extra_warnings(true)
+            .opt_level(3)
+            .compile("ec2train_kernels");
+    }
+}
+
+/// The C++ seam to libtorch, against the headers that torch-sys takes.
 #[cfg(feature = "torch")]
 fn compile_native(libtorch_lib: &std::path::Path) {
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");

@@ -34,7 +34,7 @@ struct Scattered {
     segment_len: usize,
 }
 
-impl Rows for Scattered {
+impl Rows<f32> for Scattered {
     type Place = usize;
 
     fn num_rows(&self) -> usize {
@@ -142,17 +142,17 @@ proptest! {
         let bias = values(seed ^ 2, num_out);
         let expected = convolve(&input, num_images, side, num_in, &weight, &bias);
         for isa in Isa::supported() {
-            let winograd = Winograd::new(isa, num_in, num_out, &weight);
+            let winograd = Winograd::new(isa, num_in, num_out, &weight, &bias);
             let mut scratch = Scratch::default();
             let mut out = vec![f32::NAN; num_images * side * side * num_out];
-            winograd.forward(isa, &input, side, &bias, &mut scratch, &mut out);
+            winograd.forward(&input, side, &mut scratch, &mut out);
             // What the detour over points may cost: about a decimal digit.
             assert_close(&out, &expected, 9 * num_in, 10.0);
 
             let image_len = side * side * num_in;
             let mut last = vec![f32::NAN; side * side * num_out];
             let image = &input[(num_images - 1) * image_len..];
-            winograd.forward(isa, image, side, &bias, &mut scratch, &mut last);
+            winograd.forward(image, side, &mut scratch, &mut last);
             prop_assert_eq!(&last[..], &out[(num_images - 1) * side * side * num_out..]);
         }
     }
@@ -213,9 +213,21 @@ fn the_largest_of_nine_pixels_is_taken_in_steps_of_two() {
 
 #[test]
 fn the_mean_is_taken_for_each_channel() {
-    let mut out = [f32::NAN; 2];
-    average_pool(&[1.0, -2.0, 9.0, 2.0, -4.0, 9.0, 6.0, 0.0, 9.0], 3, &mut out);
-    assert_eq!(out, [3.0, -2.0]);
+    for isa in Isa::supported() {
+        let num_channels = 2 * isa.lanes();
+        // Three pixels, with a value after each that is no channel's.
+        let pixels: Vec<f32> = [1.0, 2.0, 6.0]
+            .into_iter()
+            .flat_map(|factor| {
+                let channels = (0..num_channels).map(move |channel| factor * channel as f32);
+                channels.chain([1e9])
+            })
+            .collect();
+        let mut out = vec![f32::NAN; num_channels];
+        average_pool(isa, &pixels, num_channels + 1, &mut out);
+        let expected: Vec<f32> = (0..num_channels).map(|channel| 3.0 * channel as f32).collect();
+        assert_eq!(out, expected, "{}", isa.name());
+    }
 }
 
 #[test]

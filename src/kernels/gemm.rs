@@ -84,8 +84,8 @@ impl PackedWeights {
     }
 }
 
-/// The left matrix.
-pub trait Rows {
+/// The left matrix, of `T`.
+pub trait Rows<T> {
     /// Where a row begins.
     type Place: Copy;
     /// Number of rows.
@@ -93,19 +93,19 @@ pub trait Rows {
     /// Finds a row.
     fn place(&self, row: usize) -> Self::Place;
     /// A segment of the row there, at least as long as the weights' segments.
-    fn segment(&self, place: Self::Place, segment: usize) -> &[f32];
+    fn segment(&self, place: Self::Place, segment: usize) -> &[T];
 }
 
 /// Rows of one segment, one after the other.
 #[derive(Debug, Clone, Copy)]
-pub struct Contiguous<'a> {
-    /// `[rows, len]` f32.
-    pub values: &'a [f32],
+pub struct Contiguous<'a, T> {
+    /// `[rows, len]`
+    pub values: &'a [T],
     /// From a row to the next. What the weights' depth leaves of it is not looked at.
     pub row_len: usize,
 }
 
-impl Rows for Contiguous<'_> {
+impl<T> Rows<T> for Contiguous<'_, T> {
     type Place = usize;
 
     #[inline(always)]
@@ -119,7 +119,7 @@ impl Rows for Contiguous<'_> {
     }
 
     #[inline(always)]
-    fn segment(&self, place: usize, _segment: usize) -> &[f32] {
+    fn segment(&self, place: usize, _segment: usize) -> &[T] {
         &self.values[place..]
     }
 }
@@ -139,7 +139,7 @@ pub struct Epilogue<'a> {
 /// outputs: what is between them is left as it is.
 pub fn gemm(
     isa: Isa,
-    rows: &impl Rows,
+    rows: &impl Rows<f32>,
     weights: &PackedWeights,
     epilogue: Epilogue,
     out: &mut [f32],
@@ -201,7 +201,7 @@ struct Panel<'a, R> {
     out_stride: usize,
 }
 
-impl<R: Rows> Kernel for Panel<'_, R> {
+impl<R: Rows<f32>> Kernel for Panel<'_, R> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let tile_rows = tile_rows(S::F32_LANES);
@@ -227,7 +227,7 @@ impl<R: Rows> Kernel for Panel<'_, R> {
     }
 }
 
-impl<R: Rows> Panel<'_, R> {
+impl<R: Rows<f32>> Panel<'_, R> {
     /// Computes `LEN` rows from `row`.
     #[inline(always)]
     fn tile<S: Simd, const LEN: usize>(&mut self, simd: S, row: usize) {

@@ -1,4 +1,4 @@
-//! What the CPU does best: the inner loops of a convolutional network, on f32.
+//! What the CPU does best: the inner loops of a convolutional network.
 //!
 //! Activations are `[N, H, W, C]`, row by row, so that a pixel's channels are contiguous. Every sum
 //! is taken in one order whatever the vectors' width, the batch and the number of threads: results
@@ -7,6 +7,9 @@
 // Plain indices unroll into registers; chains of iterators do not always.
 #![allow(clippy::needless_range_loop)]
 
+pub mod arithmetic;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+pub mod bf16;
 pub mod fetch;
 pub mod gemm;
 pub mod isa;

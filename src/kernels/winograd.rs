@@ -9,9 +9,10 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::arithmetic::{Arithmetic, MAX_PARTS, Value};
 use super::fetch::fetch;
-use super::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
-use super::isa::{Isa, Kernel};
+use super::gemm::Contiguous;
+use super::isa::Kernel;
 
 /// Side of an output tile.
 const TILE: usize = 4;
@@ -30,30 +31,41 @@ const TILES_BYTES: usize = 256 << 10;
 
 /// The weights of a 3x3 convolution with stride 1 and a pixel of padding.
 #[derive(Debug, Clone)]
-pub struct Winograd {
-    /// For each pair of points, `[in, out]`.
-    weights: Vec<PackedWeights>,
+pub struct Winograd<A: Arithmetic> {
+    arithmetic: A,
+    /// For each pair of points, `[in, out]`, outputs in the order of [`Value::channel`].
+    weights: Vec<A::Weights>,
+    /// `[out]` f32, in the same order.
+    bias: Vec<f32>,
     in_channels: usize,
     out_channels: usize,
 }
 
 /// Buffers that are reused from call to call.
 #[derive(Debug, Default)]
-pub struct Scratch {
-    /// `[36, tiles, in]` f32.
-    inputs: Vec<f32>,
+pub struct Scratch<V> {
+    /// `[36, tiles, in]`
+    inputs: Vec<V>,
     /// `[36, tiles, out]` f32.
     sums: Vec<f32>,
 }
 
-impl Winograd {
-    /// Transforms `weight`, `[out, in, 3, 3]` f32.
-    pub fn new(isa: Isa, in_channels: usize, out_channels: usize, weight: &[f32]) -> Self {
+impl<A: Arithmetic> Winograd<A> {
+    /// Transforms `weight`, `[out, in, 3, 3]` f32. `bias` is `[out]` f32.
+    pub fn new(
+        arithmetic: A,
+        in_channels: usize,
+        out_channels: usize,
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Self {
+        let lanes = arithmetic.isa().lanes();
         let rows = weight_rows();
         let weights = (0..POINTS * POINTS)
             .map(|point| {
                 let (row, column) = (rows[point / POINTS], rows[point % POINTS]);
-                PackedWeights::new(isa, 1, in_channels, out_channels, |input, output| {
+                arithmetic.pack(1, in_channels, out_channels, |input, place| {
+                    let output = A::Value::channel(place, lanes);
                     let kernel = &weight[(output * in_channels + input) * 9..][..9];
                     let mut value = 0.0;
                     for (y, row) in row.iter().enumerate() {
@@ -65,22 +77,23 @@ impl Winograd {
                 })
             })
             .collect();
-        Winograd { weights, in_channels, out_channels }
+        let bias = (0..out_channels).map(|place| bias[A::Value::channel(place, lanes)]).collect();
+        Winograd { arithmetic, weights, bias, in_channels, out_channels }
     }
 
-    /// Convolves `input`, `[N, side, side, in]`, adds `bias`, `[out]`, replaces negative values by
-    /// zero and writes `[N, side, side, out]` f32.
+    /// Convolves `input`, `[N, side, side, in]`, adds the bias, replaces negative values by zero and
+    /// writes `[N, side, side, out]`.
     pub fn forward(
         &self,
-        isa: Isa,
-        input: &[f32],
+        input: &[A::Value],
         side: usize,
-        bias: &[f32],
-        scratch: &mut Scratch,
-        out: &mut [f32],
+        scratch: &mut Scratch<A::Value>,
+        out: &mut [A::Value],
     ) {
+        let isa = self.arithmetic.isa();
         let tiles_per_side = side.div_ceil(TILE);
-        let num_images = input.len() / (side * side * self.in_channels);
+        let in_len = self.in_channels / A::Value::CHANNELS;
+        let num_images = input.len() / (side * side * in_len);
         let num_tiles = num_images * tiles_per_side * tiles_per_side;
         let bytes_per_tile = 4 * POINTS * POINTS * (self.in_channels + self.out_channels);
         // All weights are read once for each block, so blocks must not be smaller than they are.
@@ -91,13 +104,13 @@ impl Winograd {
         let grid = Grid { side, tiles_per_side };
         for first in (0..num_tiles).step_by(block_len) {
             let tiles = first..num_tiles.min(first + block_len);
-            let num_inputs = tiles.len() * self.in_channels;
+            let num_inputs = tiles.len() * in_len;
             let num_sums = tiles.len() * self.out_channels;
             let inputs = prefix(&mut scratch.inputs, POINTS * POINTS * (num_inputs + PADDING));
             isa.run(TransformInput {
                 grid,
                 tiles: tiles.clone(),
-                num_channels: self.in_channels,
+                pixel_len: in_len,
                 input,
                 out: inputs,
             });
@@ -105,27 +118,26 @@ impl Winograd {
             let planes = inputs.chunks_exact(num_inputs + PADDING);
             let sum_planes = sums.chunks_exact_mut(num_sums + PADDING);
             for ((weights, plane), sums) in self.weights.iter().zip(planes).zip(sum_planes) {
-                let rows = Contiguous { values: &plane[..num_inputs], row_len: self.in_channels };
-                let epilogue = Epilogue { bias: &[], add: false, relu: false };
+                let rows = Contiguous { values: &plane[..num_inputs], row_len: in_len };
                 if is_large {
                     fetch(rows.values);
                     fetch(sums);
                 }
-                gemm(isa, &rows, weights, epilogue, &mut sums[..num_sums]);
+                self.arithmetic.multiply_to_f32(&rows, weights, &mut sums[..num_sums]);
             }
-            isa.run(TransformOutput { grid, tiles, sums, bias, out });
+            isa.run(TransformOutput { grid, tiles, sums, bias: &self.bias, out });
         }
     }
 }
 
-/// f32 values between the planes of two pairs of points: a cache line, so that values at one place
+/// Values between the planes of two pairs of points: a cache line, so that values at one place
 /// of all planes do not compete for the same few lines of the cache.
 const PADDING: usize = 16;
 
 /// The first `len` values of a buffer that only grows.
-fn prefix(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
+fn prefix<V: Value>(values: &mut Vec<V>, len: usize) -> &mut [V] {
     if values.len() < len {
-        values.resize(len, 0.0);
+        values.resize(len, V::default());
     }
     &mut values[..len]
 }
@@ -146,29 +158,30 @@ impl Grid {
     }
 }
 
-struct TransformInput<'a> {
+struct TransformInput<'a, V> {
     grid: Grid,
     tiles: Range<usize>,
-    num_channels: usize,
+    /// Values of a pixel.
+    pixel_len: usize,
     /// `[N, side, side, C]`
-    input: &'a [f32],
+    input: &'a [V],
     /// `[36, tiles, C]`
-    out: &'a mut [f32],
+    out: &'a mut [V],
 }
 
-impl Kernel for TransformInput<'_> {
+impl<V: Value> Kernel for TransformInput<'_, V> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let side = self.grid.side;
-        let num_vectors = self.num_channels / S::F32_LANES;
-        let input = S::as_simd_f32s(self.input).0;
-        let out = S::as_mut_simd_f32s(self.out).0;
+        let num_vectors = self.pixel_len / S::F32_LANES;
+        let input = V::vectors::<S>(self.input);
+        let out = V::vectors_mut::<S>(self.out);
         let plane_len = self.tiles.len() * num_vectors + PADDING / S::F32_LANES;
         let zero = simd.splat_f32s(0.0);
         for (index, tile) in self.tiles.enumerate() {
             let (image, y, x) = self.grid.origin(tile);
             // The tile begins a pixel above and left of its output. Outside the image it is empty.
-            let mut pixels: [[&[S::f32s]; POINTS]; POINTS] = [[&[]; POINTS]; POINTS];
+            let mut pixels: [[&[V::Vector<S>]; POINTS]; POINTS] = [[&[]; POINTS]; POINTS];
             for i in 0..POINTS {
                 for j in 0..POINTS {
                     let (row, column) = ((y + i).wrapping_sub(1), (x + j).wrapping_sub(1));
@@ -179,24 +192,38 @@ impl Kernel for TransformInput<'_> {
                 }
             }
             for vector in 0..num_vectors {
-                let columns = at_points(
+                let columns = parts::<V, _>(
                     #[inline(always)]
-                    |j| {
-                        let column = at_points(
+                    |part| {
+                        at_points(
                             #[inline(always)]
-                            |i| pixels[i][j].get(vector).copied().unwrap_or(zero),
-                        );
-                        input_values(simd, column)
+                            |j| {
+                                let column = at_points(
+                                    #[inline(always)]
+                                    |i| match pixels[i][j].get(vector) {
+                                        Some(&pixel) => V::part(simd, pixel, part),
+                                        None => zero,
+                                    },
+                                );
+                                input_values(simd, column)
+                            },
+                        )
                     },
                 );
                 for i in 0..POINTS {
-                    let line = at_points(
+                    let lines = parts::<V, _>(
                         #[inline(always)]
-                        |j| columns[j][i],
+                        |part| {
+                            let line = at_points(
+                                #[inline(always)]
+                                |j| columns[part][j][i],
+                            );
+                            input_values(simd, line)
+                        },
                     );
-                    let line = input_values(simd, line);
                     for j in 0..POINTS {
-                        out[(i * POINTS + j) * plane_len + index * num_vectors + vector] = line[j];
+                        let place = (i * POINTS + j) * plane_len + index * num_vectors + vector;
+                        out[place] = V::join(simd, [lines[0][j], lines[1][j]]);
                     }
                 }
             }
@@ -204,52 +231,69 @@ impl Kernel for TransformInput<'_> {
     }
 }
 
-struct TransformOutput<'a> {
+struct TransformOutput<'a, V> {
     grid: Grid,
     tiles: Range<usize>,
-    /// `[36, tiles, C]`
+    /// `[36, tiles, C]`, channels in the order of [`Value::channel`].
     sums: &'a [f32],
-    /// `[C]`
+    /// `[C]`, in the same order.
     bias: &'a [f32],
     /// `[N, side, side, C]`
-    out: &'a mut [f32],
+    out: &'a mut [V],
 }
 
-impl Kernel for TransformOutput<'_> {
+impl<V: Value> Kernel for TransformOutput<'_, V> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let side = self.grid.side;
         let bias = S::as_simd_f32s(self.bias).0;
-        let num_vectors = bias.len();
         let sums = S::as_simd_f32s(self.sums).0;
-        let out = S::as_mut_simd_f32s(self.out).0;
-        let plane_len = self.tiles.len() * num_vectors + PADDING / S::F32_LANES;
+        let out = V::vectors_mut::<S>(self.out);
+        let num_vectors = bias.len() / V::CHANNELS;
+        let plane_len = self.tiles.len() * bias.len() + PADDING / S::F32_LANES;
         let zero = simd.splat_f32s(0.0);
         for (index, tile) in self.tiles.enumerate() {
             let (image, y, x) = self.grid.origin(tile);
             for vector in 0..num_vectors {
-                let columns = at_points(
+                let columns = parts::<V, _>(
                     #[inline(always)]
-                    |j| {
-                        let column = at_points(
+                    |part| {
+                        let place = index * bias.len() + vector * V::CHANNELS + part;
+                        at_points(
                             #[inline(always)]
-                            |i| sums[(i * POINTS + j) * plane_len + index * num_vectors + vector],
-                        );
-                        output_values(simd, column)
+                            |j| {
+                                let column = at_points(
+                                    #[inline(always)]
+                                    |i| sums[(i * POINTS + j) * plane_len + place],
+                                );
+                                output_values(simd, column)
+                            },
+                        )
                     },
                 );
                 for i in 0..TILE.min(side - y) {
                     let first = ((image * side + y + i) * side + x) * num_vectors + vector;
-                    let line = at_points(
+                    let lines = parts::<V, _>(
                         #[inline(always)]
-                        |j| columns[j][i],
+                        |part| {
+                            let line = at_points(
+                                #[inline(always)]
+                                |j| columns[part][j][i],
+                            );
+                            output_values(simd, line)
+                        },
                     );
-                    let line = output_values(simd, line);
                     for j in 0..TILE {
                         // At the right and lower edge tiles reach beyond the image.
                         if x + j < side {
-                            let value = simd.add_f32s(line[j], bias[vector]);
-                            out[first + j * num_vectors] = simd.max_f32s(value, zero);
+                            let values = parts::<V, _>(
+                                #[inline(always)]
+                                |part| {
+                                    let bias = bias[vector * V::CHANNELS + part];
+                                    simd.max_f32s(simd.add_f32s(lines[part][j], bias), zero)
+                                },
+                            );
+                            out[first + j * num_vectors] = V::join(simd, values);
                         }
                     }
                 }
@@ -276,6 +320,13 @@ fn weight_rows() -> [[f64; 3]; POINTS] {
 #[inline(always)]
 fn at_points<T>(f: impl Fn(usize) -> T) -> [T; POINTS] {
     [f(0), f(1), f(2), f(3), f(4), f(5)]
+}
+
+/// `f` for each part of a vector of `V`. Where there is one, it comes twice.
+#[inline(always)]
+fn parts<V: Value, T: Copy>(f: impl Fn(usize) -> T) -> [T; MAX_PARTS] {
+    let first = f(0);
+    [first, if V::CHANNELS == MAX_PARTS { f(1) } else { first }]
 }
 
 /// Values at the six points of six pixels in a line.

@@ -67,3 +67,18 @@ pub fn assert_close(found: &[f32], expected: &[f32]) {
         assert!((found - expected).abs() <= 1e-5 * scale, "{found} {expected}, scale {scale}");
     }
 }
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+/// Fails where the cosine of an image's features is less than `least`.
+pub fn assert_aligned(found: &[f32], expected: &[f32], least: f64) {
+    for (found, expected) in found.chunks_exact(2048).zip(expected.chunks_exact(2048)) {
+        let cosine = cosine(found, expected);
+        assert!(cosine >= least, "cosine {cosine}");
+    }
+}

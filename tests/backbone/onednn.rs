@@ -7,7 +7,9 @@ use ec2train::model::resnet::{self, ConvNorm};
 use ec2train::model::state_dict::StateDict;
 use tch::{Kind, Tensor};
 
-use crate::formula::{IMAGE_LEN, assert_close, golden_features, pixels, state_dict};
+use crate::formula::{
+    IMAGE_LEN, assert_aligned, assert_close, golden_features, pixels, state_dict,
+};
 
 /// The backbone, if this CPU runs `precision`.
 fn backbone(precision: Precision, batch: usize) -> Option<OnednnBackbone> {
@@ -31,20 +33,6 @@ fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, tch::TchError> {
     let mut values = vec![0.0; tensor.numel()];
     tensor.f_contiguous()?.f_copy_data(&mut values, tensor.numel())?;
     Ok(values)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-fn assert_aligned(found: &[f32], expected: &[f32], least: f64) {
-    for (found, expected) in found.chunks_exact(2048).zip(expected.chunks_exact(2048)) {
-        let cosine = cosine(found, expected);
-        assert!(cosine >= least, "cosine {cosine}");
-    }
 }
 
 #[test]

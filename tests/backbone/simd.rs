@@ -1,11 +1,14 @@
 //! This program's own kernels, for each instruction set of this CPU.
 
+use ec2train::kernels::arithmetic::Arithmetic;
 use ec2train::kernels::isa::Isa;
 use ec2train::model::backbone::{Scratch, SimdBackbone};
 
-use crate::formula::{IMAGE_LEN, assert_close, golden_features, pixels, state_dict};
+use crate::formula::{
+    IMAGE_LEN, assert_aligned, assert_close, golden_features, pixels, state_dict,
+};
 
-fn backbones() -> Vec<SimdBackbone> {
+fn backbones() -> Vec<SimdBackbone<Isa>> {
     let state_dict = state_dict();
     let isas = Isa::supported();
     if isas.is_empty() {
@@ -14,7 +17,11 @@ fn backbones() -> Vec<SimdBackbone> {
     isas.into_iter().map(|isa| SimdBackbone::new(isa, &state_dict).unwrap()).collect()
 }
 
-fn features(backbone: &SimdBackbone, scratch: &mut Scratch, pixels: &[f32]) -> Vec<f32> {
+fn features<A: Arithmetic>(
+    backbone: &SimdBackbone<A>,
+    scratch: &mut Scratch<A::Value>,
+    pixels: &[f32],
+) -> Vec<f32> {
     let mut features = vec![f32::NAN; pixels.len() / IMAGE_LEN * 2048];
     backbone.forward(pixels, scratch, &mut features);
     features
@@ -30,18 +37,35 @@ fn features_are_those_of_torchvision() {
 #[test]
 fn the_features_of_an_image_do_not_depend_on_how_many_there_are() {
     for backbone in backbones() {
-        let pixels = pixels();
-        let (first, second) = pixels.split_at(IMAGE_LEN);
-        let scratch = &mut Scratch::default();
-        let many: Vec<f32> = [second, first, second, second, first, first, second].concat();
-        let many = features(&backbone, scratch, &many);
-        // The buffers still hold what seven images left.
-        let alone = features(&backbone, scratch, first);
-        for position in [1, 4, 5] {
-            assert_eq!(many[position * 2048..][..2048], alone, "at {position}");
-        }
-        assert_ne!(many[..2048], alone);
+        assert_independent_of_neighbours(&backbone);
     }
+}
+
+fn assert_independent_of_neighbours<A: Arithmetic>(backbone: &SimdBackbone<A>) {
+    let pixels = pixels();
+    let (first, second) = pixels.split_at(IMAGE_LEN);
+    let scratch = &mut Scratch::default();
+    let many: Vec<f32> = [second, first, second, second, first, first, second].concat();
+    let many = features(backbone, scratch, &many);
+    // The buffers still hold what seven images left.
+    let alone = features(backbone, scratch, first);
+    for position in [1, 4, 5] {
+        assert_eq!(many[position * 2048..][..2048], alone, "at {position}");
+    }
+    assert_ne!(many[..2048], alone);
+}
+
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+#[test]
+fn bf16_keeps_the_direction_of_the_features() {
+    let Some(bf16) = ec2train::kernels::bf16::Bf16::detect() else {
+        eprintln!("SKIPPED, nothing checked: this CPU has no AVX512_BF16");
+        return;
+    };
+    let backbone = SimdBackbone::new(bf16, &state_dict()).unwrap();
+    let found = features(&backbone, &mut Scratch::default(), &pixels());
+    assert_aligned(&found, &golden_features(), 0.9999);
+    assert_independent_of_neighbours(&backbone);
 }
 
 #[test]

@@ -7,6 +7,9 @@ use super::libtorch::LibtorchBackbone;
 use super::onednn::{OnednnBackbone, Precision};
 use super::simd::{Scratch, SimdBackbone};
 use crate::error::Result;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::bf16::{Bf16, Pair};
+use crate::kernels::isa::Isa;
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head, as an engine wants its weights.
@@ -18,7 +21,9 @@ pub struct Backbone {
 
 #[derive(Debug)]
 enum Weights {
-    Simd(SimdBackbone),
+    Simd(SimdBackbone<Isa>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    SimdBf16(SimdBackbone<Bf16>),
     #[cfg(feature = "torch")]
     Onednn(OnednnBackbone),
     #[cfg(feature = "torch")]
@@ -27,9 +32,17 @@ enum Weights {
 
 /// A handle on the weights with the buffers that one thread needs.
 #[derive(Debug)]
-pub struct Worker {
-    weights: Weights,
-    scratch: Scratch,
+pub struct Worker(WorkerWeights);
+
+#[derive(Debug)]
+enum WorkerWeights {
+    Simd(SimdBackbone<Isa>, Scratch<f32>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    SimdBf16(SimdBackbone<Bf16>, Scratch<Pair>),
+    #[cfg(feature = "torch")]
+    Onednn(OnednnBackbone),
+    #[cfg(feature = "torch")]
+    Libtorch(LibtorchBackbone),
 }
 
 impl Backbone {
@@ -43,6 +56,8 @@ impl Backbone {
         let _ = batch;
         let weights = match engine {
             Engine::Simd(isa) => Weights::Simd(SimdBackbone::new(isa, state_dict)?),
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Engine::SimdBf16(bf16) => Weights::SimdBf16(SimdBackbone::new(bf16, state_dict)?),
             #[cfg(feature = "torch")]
             Engine::OnednnBf16 => {
                 Weights::Onednn(OnednnBackbone::new(state_dict, Precision::Bf16, batch)?)
@@ -64,14 +79,17 @@ impl Backbone {
 
     /// What another thread needs to compute; the weights are shared.
     pub fn worker(&self) -> Worker {
-        let weights = match &self.weights {
-            Weights::Simd(backbone) => Weights::Simd(backbone.clone()),
+        Worker(match &self.weights {
+            Weights::Simd(backbone) => WorkerWeights::Simd(backbone.clone(), Scratch::default()),
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Weights::SimdBf16(backbone) => {
+                WorkerWeights::SimdBf16(backbone.clone(), Scratch::default())
+            }
             #[cfg(feature = "torch")]
-            Weights::Onednn(backbone) => Weights::Onednn(backbone.share()),
+            Weights::Onednn(backbone) => WorkerWeights::Onednn(backbone.share()),
             #[cfg(feature = "torch")]
-            Weights::Libtorch(backbone) => Weights::Libtorch(backbone.share()),
-        };
-        Worker { weights, scratch: Scratch::default() }
+            Weights::Libtorch(backbone) => WorkerWeights::Libtorch(backbone.share()),
+        })
     }
 }
 
@@ -83,15 +101,20 @@ impl Worker {
     /// # Errors
     /// When libtorch fails, as it does without memory.
     pub fn forward(&mut self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
-        match &self.weights {
-            Weights::Simd(backbone) => {
-                backbone.forward(pixels, &mut self.scratch, features);
+        match &mut self.0 {
+            WorkerWeights::Simd(backbone, scratch) => {
+                backbone.forward(pixels, scratch, features);
+                Ok(())
+            }
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            WorkerWeights::SimdBf16(backbone, scratch) => {
+                backbone.forward(pixels, scratch, features);
                 Ok(())
             }
             #[cfg(feature = "torch")]
-            Weights::Onednn(backbone) => backbone.forward(pixels, features),
+            WorkerWeights::Onednn(backbone) => backbone.forward(pixels, features),
             #[cfg(feature = "torch")]
-            Weights::Libtorch(backbone) => backbone.forward(pixels, features),
+            WorkerWeights::Libtorch(backbone) => backbone.forward(pixels, features),
         }
     }
 }

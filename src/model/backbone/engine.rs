@@ -4,6 +4,8 @@ use std::fmt;
 
 #[cfg(feature = "torch")]
 use super::onednn::{Precision, is_supported};
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::bf16::Bf16;
 use crate::kernels::isa::Isa;
 
 /// What computes the backbone. Features of different engines are close, but not the same bits, so
@@ -13,6 +15,9 @@ pub enum Engine {
     /// oneDNN's fused convolutions in bf16, for CPUs with AMX.
     #[cfg(feature = "torch")]
     OnednnBf16,
+    /// This program's own kernels, bf16 with sums in f32, for CPUs with AVX512_BF16.
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    SimdBf16(Bf16),
     /// This program's own kernels, f32.
     Simd(Isa),
     /// oneDNN's fused convolutions in f32.
@@ -31,6 +36,8 @@ impl Engine {
         if is_supported(Precision::Bf16) {
             engines.push(Engine::OnednnBf16);
         }
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        engines.extend(own_bf16().map(Engine::SimdBf16));
         engines.extend(Isa::supported().into_iter().map(Engine::Simd));
         #[cfg(feature = "torch")]
         {
@@ -53,6 +60,10 @@ impl Engine {
                 return Engine::Libtorch;
             }
         }
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        if let Some(bf16) = own_bf16() {
+            return Engine::SimdBf16(bf16);
+        }
         Engine::Simd(Isa::fastest())
     }
 
@@ -61,6 +72,8 @@ impl Engine {
         match self {
             #[cfg(feature = "torch")]
             Engine::OnednnBf16 => "bf16-onednn-amx",
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Engine::SimdBf16(_) => "bf16-avx512",
             #[cfg(target_arch = "x86_64")]
             Engine::Simd(Isa::Avx512(_)) => "fp32-avx512",
             #[cfg(target_arch = "x86_64")]
@@ -72,6 +85,19 @@ impl Engine {
             Engine::Libtorch => "fp32-libtorch",
         }
     }
+}
+
+/// The kernels in bf16, where the CPU runs them and oneDNN's variable, which stands for an older CPU,
+/// does not withhold them.
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+fn own_bf16() -> Option<Bf16> {
+    let cap = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"].iter().find_map(std::env::var_os);
+    let cap = cap.map(|cap| cap.to_string_lossy().to_ascii_uppercase());
+    let is_withheld = cap.is_some_and(|cap| {
+        !["", "ALL", "DEFAULT"].contains(&cap.as_str())
+            && !["BF16", "FP16", "AMX", "AVX10"].iter().any(|level| cap.contains(level))
+    });
+    Bf16::detect().filter(|_| !is_withheld)
 }
 
 impl fmt::Display for Engine {

@@ -1,0 +1,136 @@
+//! The numbers that a network is computed with: f32, or bf16 with sums in f32.
+
+use std::fmt::Debug;
+
+use pulp::Simd;
+
+use super::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm};
+use super::isa::Isa;
+
+/// f32 vectors that a vector of values holds at most.
+pub const MAX_PARTS: usize = 2;
+
+/// How products are taken.
+pub trait Arithmetic: Debug + Copy + Send + Sync {
+    /// What activations consist of.
+    type Value: Value;
+    /// The right matrix of a product.
+    type Weights: Debug + Send + Sync;
+
+    /// The instructions of everything that is not a product.
+    fn isa(self) -> Isa;
+
+    /// Packs `weight(depth, output)`, where `depth = num_segments * segment_len` channels.
+    /// `num_outputs` is a multiple of 32.
+    fn pack(
+        self,
+        num_segments: usize,
+        segment_len: usize,
+        num_outputs: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self::Weights;
+
+    /// Writes `rows * weights` to `out`, `[rows, outputs]`: see [`gemm`].
+    fn multiply(
+        self,
+        rows: &impl Rows<Self::Value>,
+        weights: &Self::Weights,
+        epilogue: Epilogue,
+        out: &mut [Self::Value],
+    );
+
+    /// Writes the plain sums of `rows * weights` to `out`, `[rows, outputs]` f32.
+    fn multiply_to_f32(
+        self,
+        rows: &Contiguous<'_, Self::Value>,
+        weights: &Self::Weights,
+        out: &mut [f32],
+    );
+}
+
+/// One channel of an activation, or several that lie in 32 bits.
+pub trait Value: Debug + Copy + Default + Send + Sync + 'static {
+    /// How many.
+    const CHANNELS: usize;
+    /// As many of them as vectors have lanes.
+    type Vector<S: Simd>: Copy;
+
+    /// Whole vectors of `values`.
+    fn vectors<S: Simd>(values: &[Self]) -> &[Self::Vector<S>];
+
+    /// The same, to be changed.
+    fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Vector<S>];
+
+    /// One of the f32 vectors that a vector of values holds, of which there are `CHANNELS`.
+    fn part<S: Simd>(simd: S, vector: Self::Vector<S>, part: usize) -> S::f32s;
+
+    /// The vector of values that holds the first `CHANNELS` of `parts`.
+    fn join<S: Simd>(simd: S, parts: [S::f32s; MAX_PARTS]) -> Self::Vector<S>;
+
+    /// Which channel lies at a place of the parts of all vectors, one after the other. `lanes` are
+    /// those of a vector.
+    fn channel(place: usize, lanes: usize) -> usize;
+}
+
+impl Value for f32 {
+    const CHANNELS: usize = 1;
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn vectors<S: Simd>(values: &[f32]) -> &[S::f32s] {
+        S::as_simd_f32s(values).0
+    }
+
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s] {
+        S::as_mut_simd_f32s(values).0
+    }
+
+    #[inline(always)]
+    fn part<S: Simd>(_simd: S, vector: S::f32s, _part: usize) -> S::f32s {
+        vector
+    }
+
+    #[inline(always)]
+    fn join<S: Simd>(_simd: S, parts: [S::f32s; MAX_PARTS]) -> S::f32s {
+        parts[0]
+    }
+
+    fn channel(place: usize, _lanes: usize) -> usize {
+        place
+    }
+}
+
+/// f32.
+impl Arithmetic for Isa {
+    type Value = f32;
+    type Weights = PackedWeights;
+
+    fn isa(self) -> Isa {
+        self
+    }
+
+    fn pack(
+        self,
+        num_segments: usize,
+        segment_len: usize,
+        num_outputs: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> PackedWeights {
+        PackedWeights::new(self, num_segments, segment_len, num_outputs, weight)
+    }
+
+    fn multiply(
+        self,
+        rows: &impl Rows<f32>,
+        weights: &PackedWeights,
+        epilogue: Epilogue,
+        out: &mut [f32],
+    ) {
+        gemm(self, rows, weights, epilogue, out);
+    }
+
+    fn multiply_to_f32(self, rows: &Contiguous<'_, f32>, weights: &PackedWeights, out: &mut [f32]) {
+        gemm(self, rows, weights, Epilogue { bias: &[], add: false, relu: false }, out);
+    }
+}

@@ -1,0 +1,118 @@
+//! A bottleneck.
+
+use super::convolution::{Conv3x3, Product};
+use super::rows::Strided;
+use super::{Activations, resized, stride_of};
+use crate::error::Result;
+use crate::kernels::arithmetic::Arithmetic;
+use crate::kernels::fetch::fetch;
+use crate::kernels::gemm::Contiguous;
+use crate::kernels::winograd;
+use crate::model::resnet::Bottleneck;
+use crate::model::state_dict::StateDict;
+
+/// Bytes of a block's output that are computed before what follows of them: they stay in the L2 cache,
+/// 512 KiB at least on servers since 2017.
+const PART_BYTES: usize = 256 << 10;
+
+/// A bottleneck for images of a given size.
+#[derive(Debug)]
+pub(super) struct Block<A: Arithmetic> {
+    reduce: Product<A>,
+    convolve: Conv3x3<A>,
+    expand: Product<A>,
+    downsample: Option<Product<A>>,
+    /// Of the input.
+    side: usize,
+    stride: usize,
+    /// From a pixel of the input to the next, and of the output.
+    in_stride: usize,
+    out_stride: usize,
+}
+
+/// Takes `x` through blocks that follow each other.
+pub(super) fn forward<A: Arithmetic>(
+    blocks: &[Block<A>],
+    x: &mut Activations<A::Value>,
+    winograd: &mut winograd::Scratch<A::Value>,
+) {
+    if let Some(first) = blocks.first() {
+        first.reduce(x);
+    }
+    for (index, block) in blocks.iter().enumerate() {
+        block.convolve(x, winograd);
+        block.expand(blocks.get(index + 1), x);
+    }
+}
+
+impl<A: Arithmetic> Block<A> {
+    pub(super) fn new(
+        arithmetic: A,
+        state_dict: &StateDict,
+        block: &Bottleneck,
+        side: usize,
+    ) -> Result<Self> {
+        let [conv1, conv2, conv3] = &block.convs;
+        let product = |conv| Product::new(arithmetic, state_dict, conv);
+        Ok(Block {
+            reduce: product(conv1)?,
+            convolve: Conv3x3::new(arithmetic, state_dict, conv2, side)?,
+            expand: product(conv3)?,
+            downsample: block.downsample.as_ref().map(product).transpose()?,
+            side,
+            stride: conv2.stride,
+            in_stride: stride_of::<A::Value>(conv1.in_channels),
+            out_stride: stride_of::<A::Value>(conv3.out_channels),
+        })
+    }
+
+    /// The first convolution, for all pixels.
+    fn reduce(&self, x: &mut Activations<A::Value>) {
+        let inputs = Contiguous { values: &x.values, row_len: self.in_stride };
+        let len = x.values.len() / self.in_stride * self.reduce.out_len;
+        self.reduce.forward(&inputs, true, resized(&mut x.reduced, len));
+    }
+
+    /// The 3x3 convolution, for all pixels.
+    fn convolve(&self, x: &mut Activations<A::Value>, winograd: &mut winograd::Scratch<A::Value>) {
+        let len = x.reduced.len() / (self.stride * self.stride);
+        let convolved = resized(&mut x.convolved, len);
+        self.convolve.forward(&x.reduced, self.side, winograd, convolved);
+    }
+
+    /// The last convolution with the shortcut around the block, and the first one of the block after
+    /// it: some pixels at a time, so that these are still in the cache when they are needed again.
+    fn expand(&self, next: Option<&Block<A>>, x: &mut Activations<A::Value>) {
+        let (width, out_stride) = (self.reduce.out_len, self.out_stride);
+        let num_pixels = x.convolved.len() / width;
+        let next_width = next.map_or(0, |next| next.reduce.out_len);
+        resized(&mut x.reduced, num_pixels * next_width);
+        if self.downsample.is_some() {
+            resized(&mut x.projected, num_pixels * out_stride);
+            std::mem::swap(&mut x.values, &mut x.projected);
+        }
+        let part_len = PART_BYTES / (size_of::<A::Value>() * out_stride);
+        for first in (0..num_pixels).step_by(part_len) {
+            let part = first..num_pixels.min(first + part_len);
+            let out = &mut x.values[part.start * out_stride..part.end * out_stride];
+            fetch(out);
+            if let Some(downsample) = &self.downsample {
+                let inputs = Strided {
+                    values: &x.projected,
+                    side: self.side,
+                    stride: self.stride,
+                    pixel_stride: self.in_stride,
+                    pixels: part.clone(),
+                };
+                downsample.forward(&inputs, false, out);
+            }
+            let convolved = &x.convolved[part.start * width..part.end * width];
+            self.expand.add_relu(&Contiguous { values: convolved, row_len: width }, out);
+            if let Some(next) = next {
+                let inputs = Contiguous { values: out, row_len: out_stride };
+                let reduced = &mut x.reduced[part.start * next_width..part.end * next_width];
+                next.reduce.forward(&inputs, true, reduced);
+            }
+        }
+    }
+}
