@@ -17,7 +17,7 @@ fn report() -> Report {
     };
     let mut stages = Vec::new();
     let report = run(&plan, |stage| stages.push(stage.to_owned())).unwrap();
-    assert_eq!(stages, ["decode and transform", "backbone", "end to end", "head"]);
+    assert_eq!(stages, ["decode and transform", "end to end", "backbone", "head"]);
     report
 }
 

@@ -129,7 +129,7 @@ class Comparison:
             else:
                 features[contestant.key] = check.features_of_peer(run_dir)
         pairs = check.compare(features)
-        limit = check.MIN_COSINE_BF16 if machine.has_amx(self.options.isa) else check.MIN_COSINE_FP32
+        limit = check.MIN_COSINE_BF16 if machine.has_bf16(self.options.isa) else check.MIN_COSINE_FP32
         passed = len(features) == sum(contestant.computes_features for contestant in self.contestants)
         for pair, same in pairs.items():
             equal = same["smallest_cosine"] >= limit and same["matched"] == 1

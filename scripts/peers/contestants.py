@@ -32,7 +32,7 @@ class Converted:
 
     def __init__(self, caches, weights, cap):
         name = f"resnet50-{sha256_of(weights)[:16]}"
-        self.bf16 = machine.has_amx(cap)
+        self.bf16 = machine.has_bf16(cap)
         self.onnx = caches / f"{name}.onnx"
         self.ir = caches / f"{name}.xml"
         # Compiled for one level of instructions.

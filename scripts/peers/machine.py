@@ -33,8 +33,10 @@ def level(cap=None):
     return own if cap is None else min(own, cap, key=names.index)
 
 
-def has_amx(cap=None):
-    return level(cap) == "AVX512_CORE_AMX"
+def has_bf16(cap=None):
+    """Whether the CPU multiplies bf16 by itself: with AMX, or with AVX512_BF16."""
+    names = [name for name, _ in LEVELS]
+    return names.index(level(cap)) >= names.index("AVX512_CORE_BF16")
 
 
 def caps_environment(cap):

@@ -15,7 +15,7 @@ def main():
     parser.add_argument("--cache", type=Path, help="folder of compiled models")
     parser.add_argument("--batch", type=int, default=8, help="images per request")
     parser.add_argument("--streams", type=int, help="requests that run at once (default: one per thread)")
-    parser.add_argument("--bf16", action="store_true", help="for CPUs with AMX")
+    parser.add_argument("--bf16", action="store_true", help="for CPUs that multiply bf16")
     arguments = parser.parse_args()
     streams = arguments.streams or arguments.threads
     stages = outcome.Stages()

@@ -12,7 +12,7 @@ def main():
     parser.add_argument("--engine", choices=("compile", "folded", "eager"), default="compile")
     parser.add_argument("--batch", type=int, default=8, help="images per forward pass")
     parser.add_argument("--workers", type=int, default=1, help="DataLoader processes; 0 decodes in the main one")
-    parser.add_argument("--bf16", action="store_true", help="for CPUs with AMX")
+    parser.add_argument("--bf16", action="store_true", help="for CPUs that multiply bf16")
     arguments = parser.parse_args()
     stages = outcome.Stages()
 

@@ -40,7 +40,7 @@ pub struct Report {
     pub end_to_end_of_backbone: f64,
     /// What the machine's CPUs did meanwhile.
     pub cpu: CpuTime,
-    /// The most memory that was resident.
+    /// The most memory that was resident until images went from files to features, as in a training.
     pub peak_memory_bytes: u64,
     /// What makes the figures doubtful, in words.
     pub warnings: Vec<String>,
@@ -100,7 +100,7 @@ impl Report {
             );
         }
         text += &format!(
-            "\nend to end is {:.0} % of the backbone alone; peak memory {} MB; \
+            "\nend to end is {:.0} % of the backbone alone, with at most {} MB memory; \
              CPU busy {:.0} %, steal {:.1} %\n",
             100.0 * self.end_to_end_of_backbone,
             self.peak_memory_bytes / 1_000_000,
