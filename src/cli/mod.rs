@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{Action, Error, Result};
 use crate::job::Job;
-use crate::run::console;
+use crate::run::{console, signals};
 use crate::{config, fetch, sample};
 
 /// Trains an image classifier by transfer learning on a CPU machine.
@@ -77,7 +77,12 @@ impl Cli {
     /// The error's exit code is the process's.
     pub fn run(self) -> Result<()> {
         let job = if self.sample { Job::sample() } else { Job::real() };
-        match self.command.unwrap_or(Command::Train) {
+        let command = self.command.unwrap_or(Command::Train);
+        // What keeps nothing may be ended by the operating system.
+        if matches!(command, Command::Train | Command::Fetch | Command::Sample) {
+            signals::install()?;
+        }
+        match command {
             Command::Train => train::run(&job),
             Command::Evaluate => evaluate::run(&job),
             Command::Predict { images, json } => predict::run(&job, &images, json),

@@ -75,7 +75,7 @@ impl Collection {
             let backbone = backbone()?;
             let Collection { store, index } = self;
             let is_known = |content: &blake3::Hash, view| store.contains(content, view);
-            extract(&wanted, is_known, transform, &backbone, num_workers, |place, outcome| {
+            let on_outcome = |place: usize, outcome: Outcome| {
                 let place = pending[place];
                 collected[place] = Some(match outcome {
                     Outcome::Used(used) => {
@@ -90,8 +90,13 @@ impl Collection {
                     Outcome::Skipped(reason) => Collected::Skipped(reason),
                 });
                 on_progress(1)
-            })?;
-            store.sync()?;
+            };
+            let extracted =
+                extract(&wanted, is_known, transform, &backbone, num_workers, on_outcome);
+            // What was computed is kept, whatever ended it.
+            let synced = store.sync();
+            extracted?;
+            synced?;
         }
         Ok(collected.into_iter().flatten().collect())
     }

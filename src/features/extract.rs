@@ -20,6 +20,7 @@ use crate::data::transform::Scratch;
 use crate::data::view::ViewTransform;
 use crate::error::{Action, Error, Result};
 use crate::model::backbone::{self, Backbone};
+use crate::run::signals;
 
 /// An image file whose features are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,9 @@ pub struct Used {
 /// particular order.
 ///
 /// # Errors
-/// The first error of `on_outcome`, after which no further file is begun; or libtorch's. A file that
-/// cannot be used is no error but [`Outcome::Skipped`].
+/// The first error of `on_outcome`, after which no further file is begun; libtorch's;
+/// [`Error::Stopped`] once the chunks that are being computed have been reported. A file that cannot
+/// be used is no error but [`Outcome::Skipped`].
 pub fn extract(
     requests: &[Request],
     is_known: impl Fn(&blake3::Hash, u32) -> bool + Sync,
@@ -134,6 +136,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
     fn extract_chunk(&mut self, requests: &[Request]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
+            signals::check()?;
             let (used, image) = match read(request.path) {
                 Ok(read) => read,
                 Err(error) => {

@@ -14,6 +14,7 @@ use crate::fetch::partial::Partial;
 use crate::fetch::progress::{Progress, Task, megabytes};
 use crate::fetch::reply::{self, Failure};
 use crate::fetch::source::Source;
+use crate::run::signals;
 
 /// No file this program fetches is larger; an endless answer ends here.
 const MAX_BYTES: u64 = 16 << 30;
@@ -138,6 +139,7 @@ fn complete(
             megabytes(partial.len())
         );
         thread::sleep(pause);
+        signals::check()?;
     }
 }
 
@@ -185,6 +187,7 @@ fn receive(
     let mut reader = body.into_reader();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
+        signals::check()?;
         let n = reader.read(&mut block).map_err(|error| {
             match reply::failure(ureq::Error::from(error), network) {
                 // The server was there a moment ago.

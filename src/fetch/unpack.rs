@@ -10,6 +10,7 @@ use zip::result::ZipError;
 use crate::error::{Action, Error, Result};
 use crate::fetch::free_space;
 use crate::fetch::progress::{Progress, megabytes};
+use crate::run::signals;
 
 /// Most entries an archive may have; the dog breeds have about 8,500.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -56,6 +57,7 @@ pub fn unpack(archive_path: &Path, dir: &Path, progress: &Progress) -> Result<Un
     let mut unpacked = Unpacked::default();
     let mut block = vec![0; BLOCK_BYTES];
     for index in 0..archive.len() {
+        signals::check()?;
         let mut entry = archive
             .by_index(index)
             .map_err(|error| bad(format!("entry {index}: {}", plain(&error))))?;

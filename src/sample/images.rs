@@ -17,6 +17,7 @@ use super::manifest::{self, Manifest};
 use super::picture::draw_picture;
 use crate::error::{Action, Error, Result};
 use crate::run::console::Progress;
+use crate::run::signals;
 
 /// Folders of the sample, and how many images each class has there.
 pub const SPLITS: [(&str, usize); 3] = [("train", 5), ("valid", 1), ("test", 1)];
@@ -98,6 +99,7 @@ pub fn draw(root: &Path) -> Result<DrawSummary> {
     let drawn: Vec<(String, String)> = missing
         .into_par_iter()
         .map(|item| {
+            signals::check()?;
             let hash = item.draw(root)?;
             // A panic elsewhere cannot leave a count half changed.
             progress.lock().unwrap_or_else(PoisonError::into_inner).inc(1);

@@ -14,6 +14,7 @@ use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
+use crate::run::signals;
 
 /// What the fit can be told. The constants' meaning and units are in [`config`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +119,7 @@ fn fit_here(
         let mut accumulator = Accumulator::default();
         let mut rate = learning_rate;
         for batch in order.chunks(batch_size) {
+            signals::check()?;
             rate = schedule::cosine(learning_rate, step, num_steps);
             let targets: Vec<usize> = batch.iter().map(|&index| train.targets[index]).collect();
             let logits = optimizer.step(batch, &targets, rate); // [B, C]
