@@ -1,5 +1,6 @@
 //! What a training leaves in TrainedModels: the names, the writing, the reading back.
 
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::job::Kind;
 use crate::metrics::Metrics;
 use crate::model::resnet;
 use crate::model::state_dict::StateDict;
+use crate::run::console::seconds;
+use crate::run::cpu_time::CpuTime;
+use crate::run::ec2::cost::CostEstimate;
 use crate::run::host::Host;
 use crate::train::fit::{Epoch, Hyperparameters};
 
@@ -122,7 +126,7 @@ pub struct DataSummary {
 }
 
 /// What the run took.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Threads that extracted features.
     pub num_workers: usize,
@@ -134,6 +138,20 @@ pub struct Cost {
     pub total_seconds: f64,
     /// The most memory that was resident.
     pub peak_memory_bytes: u64,
+    /// What the machine's CPUs did meanwhile.
+    #[serde(default)]
+    pub cpu: CpuTime,
+    /// In US dollars, on an EC2 instance of a type with a known price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<CostEstimate>,
+}
+
+/// As in `3 min 07 s; CPU 97 % busy, ...; about $0.002 at ...`.
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", seconds(self.total_seconds), self.cpu)?;
+        self.estimate.as_ref().map_or(Ok(()), |estimate| write!(f, "; {estimate}"))
+    }
 }
 
 /// Writes the artifacts of a training into `dir`, each by atomic replace, and completes

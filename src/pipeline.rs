@@ -28,6 +28,7 @@ use crate::run::console::{Progress, seconds};
 use crate::run::host::{self, Host};
 use crate::run::lock::RunLock;
 use crate::run::status::StatusWriter;
+use crate::run::watch::Watch;
 use crate::train::fit::{self, Epoch};
 
 /// Trains, tests and saves, as `job` says.
@@ -49,6 +50,7 @@ pub fn train(job: &Job) -> Result<Metadata> {
 
 fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     let started = Instant::now();
+    let watch = Watch::start();
     let host = Host::detect();
     let engine = Engine::fastest();
     log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);
@@ -108,6 +110,8 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
     status.stage("saving", 0)?;
     let mut state_dict = weights.load()?;
     fitted.head.write_to(&mut state_dict);
+    let total_seconds = started.elapsed().as_secs_f64();
+    let observed = watch.end(total_seconds);
     let mut metadata = Metadata {
         program: program(),
         created: jiff::Timestamp::now(),
@@ -133,16 +137,19 @@ fn train_locked(job: &Job, status: &mut StatusWriter) -> Result<Metadata> {
         num_epochs: fitted.history.len(),
         metrics,
         data: extracted.data,
-        host,
+        host: Host { instance: observed.instance, ..host },
         cost: Cost {
             num_workers: job.num_workers,
             features_seconds,
             fit_seconds,
-            total_seconds: started.elapsed().as_secs_f64(),
+            total_seconds,
             peak_memory_bytes: host::peak_memory_bytes(),
+            cpu: observed.cpu,
+            estimate: observed.estimate,
         },
     };
     artifact::save(&job.model_dir, &state_dict, &mut metadata, &fitted.history)?;
+    log::info!("{}", metadata.cost);
     Ok(metadata)
 }
 
