@@ -24,6 +24,7 @@ lay_out() {
     mkdir -p "$1/TrainedModels"
     cp -r --parents scripts/install_schedule.sh scripts/run_scheduled.sh deploy/systemd "$1/"
     cp "$2" "$1/ec2train"
+    [[ ! -d .libtorch/lib ]] || ln -s "$(realpath .libtorch/lib)" "$1/lib"
 }
 
 # --- Units ----------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ check_units() {
         setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent "${install[@]}" |
             awk '/^# \// { on = /ec2train.service$/; next } on' >"$folder/ec2train.service"
         ! grep --quiet '^ProtectSystem\|^User' "$folder/ec2train.service" || die "the user unit has what only a system unit may" 1
-        systemd-analyze --user verify "$folder/ec2train.service"
+        XDG_RUNTIME_DIR=$folder systemd-analyze --user verify "$folder/ec2train.service"
         say "systemd-analyze --user verify: the service of an ordinary user is well-formed"
     fi
 }

@@ -34,8 +34,9 @@ mkdir -p "$bundle"/{lib,LICENSES,scripts,deploy/systemd,data,TrainedModels}
 # --- The program ----------------------------------------------------------------------------------
 
 say "building"
-EC2TRAIN_BUNDLE=1 cargo build --locked --release --bin ec2train
-cp target/release/ec2train "$bundle/"
+# In a folder of its own: this program does not look for libtorch where it was built.
+EC2TRAIN_BUNDLE=1 cargo build --locked --release --bin ec2train --target-dir target/bundle
+cp target/bundle/release/ec2train "$bundle/"
 strip "$bundle/ec2train"
 
 # --- Its libraries --------------------------------------------------------------------------------
