@@ -87,18 +87,22 @@ lay_out_data() {
     rm -rf "$folder/data/sample"
 }
 
+count_logs() {
+    local logs=("$1"/TrainedModels/log/*.log)
+    if [[ -e ${logs[0]} ]]; then echo "${#logs[@]}"; else echo 0; fi
+}
+
 # Puts the job at the next minute that is at least ten seconds away, and waits until it has ended.
 tick() {
     local folder=$1 num_logs at
-    num_logs=$(find "$folder/TrainedModels/log" -name '*.log' 2>/dev/null | wc -l)
+    num_logs=$(count_logs "$folder")
     at=$(date --date '10 seconds' +%s)
     at=$(date --date "@$((at - at % 60 + 60))" +%H:%M)
     "$folder/scripts/install_schedule.sh" --with cron --at "$at" 2>/dev/null
     (($(crontab -l | grep --count run_scheduled) == 1)) || die "the crontab has several lines of ours" 1
     for _ in {1..300}; do
         sleep 1
-        if (($(find "$folder/TrainedModels/log" -name '*.log' 2>/dev/null | wc -l) > num_logs)) &&
-            ! pgrep --full "$folder/scripts/run_scheduled.sh" >/dev/null; then
+        if (($(count_logs "$folder") > num_logs)) && ! pgrep --full "$folder/scripts/run_scheduled.sh" >/dev/null; then
             # cron mails after the job has ended.
             sleep 1
             return
