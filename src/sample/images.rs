@@ -129,6 +129,7 @@ fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::fs;
 
     /// One image of each split of a few classes; all of them take too long for a debug build.
     fn some_items() -> Vec<Item> {
