@@ -8,6 +8,7 @@ use super::file_index::{Entry, FileIndex};
 use super::recipe::Recipe;
 use super::store::FeatureStore;
 use crate::data::view::ViewTransform;
+use crate::disk_space;
 use crate::error::Result;
 use crate::model::backbone::Backbone;
 
@@ -94,9 +95,10 @@ impl Collection {
             let extracted =
                 extract(&wanted, is_known, transform, &backbone, num_workers, on_outcome);
             // What was computed is kept, whatever ended it.
-            let synced = store.sync();
-            extracted?;
-            synced?;
+            let ended = extracted.and(store.sync());
+            let missing = requests.iter().zip(&collected).filter(|(_, found)| found.is_none());
+            let num_missing = missing.map(|(request, _)| u64::from(request.num_views)).sum();
+            ended.map_err(|error| disk_space::explain(error, FeatureStore::bytes(num_missing)))?;
         }
         Ok(collected.into_iter().flatten().collect())
     }

@@ -7,8 +7,8 @@ use std::thread;
 use ureq::{Agent, Body};
 
 use crate::digest;
+use crate::disk_space;
 use crate::error::{Error, Result};
-use crate::fetch::free_space;
 use crate::fetch::network::Network;
 use crate::fetch::partial::Partial;
 use crate::fetch::progress::{Progress, Task, megabytes};
@@ -158,7 +158,7 @@ fn attempt(
     if let Some(total) = total_bytes {
         let unpacked = if source.is_archive { total } else { 0 };
         let needed = total.saturating_sub(partial.len()).saturating_add(unpacked);
-        free_space::require(partial.path().parent().unwrap_or(Path::new(".")), needed)?;
+        disk_space::require(partial.path().parent().unwrap_or(Path::new(".")), needed)?;
     }
     task.set(partial.len(), total_bytes);
     receive(network, body, partial, task)?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use crate::disk_space;
 use crate::error::{Action, Error, Result};
-use crate::fetch::free_space;
 use crate::fetch::progress::{Progress, megabytes};
 use crate::run::signals;
 
@@ -49,7 +49,7 @@ pub fn unpack(archive_path: &Path, dir: &Path, progress: &Progress) -> Result<Un
         .map_err(|error| bad(format!("not a whole zip archive: {}", plain(&error))))?;
     let total_bytes = announced_bytes(&mut archive).map_err(bad)?;
     fs::create_dir_all(dir).map_err(Error::io(Action::Create, dir))?;
-    free_space::require(dir, total_bytes)?;
+    disk_space::require(dir, total_bytes)?;
 
     let label = archive_path.file_name().unwrap_or_default().to_string_lossy();
     let mut task = progress.task(&format!("unpacking {label}"));

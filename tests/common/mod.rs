@@ -55,6 +55,25 @@ impl WorkingDir {
         working_dir
     }
 
+    /// The same with all features computed, so that a run takes a second.
+    #[allow(dead_code)]
+    pub fn with_features() -> Self {
+        static TRAINED: OnceLock<WorkingDir> = OnceLock::new();
+        let trained = TRAINED.get_or_init(|| {
+            let working_dir = WorkingDir::new();
+            let output = working_dir.run(&[]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            working_dir
+        });
+        let working_dir = WorkingDir::new();
+        let features = working_dir.path("TrainedModels/features");
+        fs::create_dir_all(&features).unwrap();
+        for file in sorted_entries(&trained.path("TrainedModels/features")) {
+            fs::copy(&file, features.join(file.file_name().unwrap())).unwrap();
+        }
+        working_dir
+    }
+
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(relative)
     }

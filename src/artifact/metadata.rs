@@ -1,33 +1,19 @@
-//! What a training leaves in TrainedModels: the names, the writing, the reading back.
+//! What model.json says.
 
 use std::fmt;
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file;
 use crate::data::FileNote;
 use crate::data::leakage::Leak;
-use crate::digest;
-use crate::error::{Action, Error, Result};
 use crate::job::Kind;
 use crate::metrics::Metrics;
-use crate::model::resnet;
-use crate::model::state_dict::StateDict;
 use crate::run::console::seconds;
 use crate::run::cpu_time::CpuTime;
 use crate::run::ec2::cost::CostEstimate;
 use crate::run::host::Host;
-use crate::train::fit::{Epoch, Hyperparameters};
-
-/// The state dict: torchvision's names, `fc` with as many rows as there are classes.
-pub const MODEL_FILE: &str = "model.pth";
-/// [`Metadata`] as JSON.
-pub const METADATA_FILE: &str = "model.json";
-/// An [`Epoch`] per line.
-pub const HISTORY_FILE: &str = "history.jsonl";
+use crate::train::fit::Hyperparameters;
 
 /// Everything that is needed to use model.pth, and to tell where it came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +48,10 @@ pub struct Metadata {
     pub num_epochs: usize,
     /// Of the kept epoch.
     pub metrics: SplitMetrics,
+    /// Whether the model took the place of the one from before, or was kept beside it because it is
+    /// worse on the same test split.
+    #[serde(default = "yes")]
+    pub promoted: bool,
     /// The images.
     pub data: DataSummary,
     /// The machine.
@@ -111,6 +101,8 @@ pub struct DataSummary {
     pub dir: PathBuf,
     /// BLAKE3 over split, class and content of every image used: equal for equal data.
     pub fingerprint: String,
+    /// BLAKE3 over class and content of every image of test: equal for equal test sets.
+    pub test_fingerprint: Option<String>,
     /// Images used.
     pub num_train: usize,
     /// Images used.
@@ -154,86 +146,7 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Writes the artifacts of a training into `dir`, each by atomic replace, and completes
-/// `metadata.model_sha256`. A model.json never describes a model.pth other than its own: readers
-/// compare the hash.
-///
-/// # Errors
-/// [`Error::Io`] with the path; what was not yet replaced is untouched.
-pub fn save(
-    dir: &Path,
-    state_dict: &StateDict,
-    metadata: &mut Metadata,
-    history: &[Epoch],
-) -> Result<()> {
-    let model_path = dir.join(MODEL_FILE);
-    atomic_file::replace(&model_path, |file| state_dict.save_pth(file))?;
-    (metadata.model_sha256, _) = digest::of_file(&model_path)?;
-    write_lines(&dir.join(HISTORY_FILE), history)?;
-    let text = serde_json::to_string_pretty(metadata).map_err(|error| internal(&error))?;
-    atomic_file::replace(&dir.join(METADATA_FILE), |file| writeln!(file, "{text}"))
-}
-
-/// A model that was read back.
-#[derive(Debug)]
-pub struct TrainedModel {
-    /// What model.json says.
-    pub metadata: Metadata,
-    /// All 320 tensors.
-    pub state_dict: StateDict,
-}
-
-/// Reads model.pth and model.json from `dir`.
-///
-/// # Errors
-/// [`Error::InputMissing`] before the first training, [`Error::BadData`] when the two files do not
-/// belong together.
-pub fn load(dir: &Path) -> Result<TrainedModel> {
-    let metadata = load_metadata(dir)?;
-    let path = dir.join(MODEL_FILE);
-    if digest::of_file(&path)?.0 != metadata.model_sha256 {
-        return Err(Error::bad_data(
-            &path,
-            format!("is not the file that {METADATA_FILE} beside it describes"),
-            "Run `ec2train` again, or put the pair of one training there.",
-        ));
-    }
-    let state_dict = StateDict::load(&path)?;
-    state_dict.check(&path, &resnet::tensor_specs(metadata.class_names.len()))?;
-    Ok(TrainedModel { metadata, state_dict })
-}
-
-/// Reads model.json from `dir`.
-///
-/// # Errors
-/// [`Error::InputMissing`] before the first training, [`Error::BadData`] when it is no model.json.
-pub fn load_metadata(dir: &Path) -> Result<Metadata> {
-    let path = dir.join(METADATA_FILE);
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::InputMissing {
-                what: "a trained model",
-                path,
-                remedy: "`ec2train` trains one.".into(),
-            });
-        }
-        result => result.map_err(Error::io(Action::Read, &path))?,
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        let remedy = "It was written by another version or altered: run `ec2train` again.";
-        Error::bad_data(&path, format!("cannot be understood: {error}"), remedy)
-    })
-}
-
-fn write_lines(path: &Path, values: &[impl Serialize]) -> Result<()> {
-    let lines: Vec<String> = values
-        .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<_, _>>()
-        .map_err(|error| internal(&error))?;
-    atomic_file::replace(path, |file| lines.iter().try_for_each(|line| writeln!(file, "{line}")))
-}
-
-fn internal(error: &serde_json::Error) -> Error {
-    Error::Internal(format!("cannot write JSON: {error}"))
+/// Of a model.json from before there was a choice.
+fn yes() -> bool {
+    true
 }
