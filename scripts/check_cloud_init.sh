@@ -30,8 +30,14 @@ chmod 755 "$root"
 trap 'rm -rf --one-file-system "$root"' EXIT
 
 say "installing Debian $SUITE with cloud-init into $root"
-debootstrap --variant=minbase --include=cloud-init,curl,ca-certificates,sudo "$SUITE" "$root" >"$root.log" 2>&1 ||
-    { tail "$root.log" >&2; die "debootstrap failed; $root.log says why" 69; }
+{
+    debootstrap --variant=minbase "$SUITE" "$root"
+    cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
+    # What the images of Debian for EC2 have.
+    chroot "$root" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --yes --no-install-recommends cloud-init curl ca-certificates sudo
+} >"$root.log" 2>&1 ||
+    { tail "$root.log" >&2; die "debootstrap or apt-get failed; $root.log says why" 69; }
 rm -f "$root.log"
 cp "$archive" "$root/srv/bundle.tar.gz"
 

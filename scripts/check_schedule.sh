@@ -129,6 +129,8 @@ inside() {
     echo '0 5 1 1 * /bin/true # not ours' | crontab -
     cron -f &
     local cron=$!
+    # It compares whole seconds to see whether a crontab has changed.
+    sleep 2
 
     tick "$folder"
     if ! grep --quiet 'ec2train ended with 66' "$mail" || ! grep --quiet 'data/dogImages' "$mail"; then
@@ -165,7 +167,7 @@ check_cron() {
     local folder=$work/cron
     lay_out "$folder" target/release/ec2train
     lay_out_data "$folder"
-    unshare --mount --pid --fork --mount-proc --propagation private "$0" --inside "$folder"
+    unshare --mount --pid --fork --kill-child --mount-proc --propagation private "$0" --inside "$folder"
 }
 
 # --------------------------------------------------------------------------------------------------
