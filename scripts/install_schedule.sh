@@ -83,7 +83,9 @@ install_systemd() {
         mv "$unit_dir/$name.new" "$unit_dir/$name"
     done
     "${systemctl[@]}" daemon-reload
-    "${systemctl[@]}" enable --now ec2train.timer
+    "${systemctl[@]}" enable --quiet ec2train.timer
+    # Not --now: a timer that is already there would keep its time.
+    "${systemctl[@]}" restart ec2train.timer
     if ((EUID != 0)) && ! loginctl enable-linger; then
         say "warning: as root: loginctl enable-linger $USER; without it nothing runs while $USER is not logged in"
     fi
