@@ -10,8 +10,9 @@
 #   --remove    undoes it; models and logs stay
 #   --dry-run   prints what would be installed, or removed, and changes nothing
 #
-# As root it installs system units that run as the owner of this folder; as another user, units of that
-# user. Cron runs scripts/run_scheduled.sh, which mails failures only.
+# As root it installs system units, or a line in the crontab of this folder's owner, so that the runs are the
+# owner's; as another user, units or a line of that user's. Cron runs scripts/run_scheduled.sh, which mails
+# failures only.
 #
 # Exit codes: 64 usage, 66 no program, 69 neither systemd nor cron, 77 permission.
 set -euo pipefail
@@ -51,6 +52,7 @@ fi
 # Units or crontabs give these a meaning of their own.
 [[ $PWD != *[[:space:]%\|\&\\\"\'\$]* ]] || die "the path $PWD has a blank or one of % | & \\ \" ' \$: move the folder" 64
 
+owner=$(stat --format=%U .)
 program=$PWD/ec2train
 [[ -x $program ]] || program=$PWD/target/release/ec2train
 
@@ -66,7 +68,7 @@ fi
 # Prints the unit file $1 with everything put in.
 unit() {
     local edit
-    edit="s|@DIR@|$PWD|g; s|@PROGRAM@|$program|; s|@USER@|$(stat --format=%U .)|; s|@TIME@|$time|"
+    edit="s|@DIR@|$PWD|g; s|@PROGRAM@|$program|; s|@USER@|$owner|; s|@TIME@|$time|"
     # A user's own manager may not do what is left out.
     ((EUID == 0)) || edit+='; /^# --- System service only/,$ d'
     sed "$edit" "deploy/systemd/$1"
@@ -76,7 +78,7 @@ install_systemd() {
     local name
     mkdir -p "$unit_dir"
     # The unit wants it to be there. It belongs to whom this folder belongs.
-    [[ -d TrainedModels ]] || install --directory --owner="$(stat --format=%U .)" TrainedModels
+    [[ -d TrainedModels ]] || install --directory --owner="$owner" TrainedModels
     for name in "${UNITS[@]}"; do
         unit "$name" >"$unit_dir/$name.new"
         chmod 644 "$unit_dir/$name.new"
@@ -102,6 +104,9 @@ remove_systemd() {
 
 # --- cron -----------------------------------------------------------------------------------------
 
+crontab=(crontab)
+((EUID != 0)) || crontab=(crontab -u "$owner")
+
 # Ends the line of this folder's job; a comment to the shell that cron starts.
 marker="# ec2train in $PWD"
 
@@ -112,7 +117,7 @@ cron_line() {
 # Prints the crontab without our line. One that cannot be read must not be overwritten.
 other_jobs() {
     local jobs
-    if ! jobs=$(LC_ALL=C crontab -l 2>&1); then
+    if ! jobs=$(LC_ALL=C "${crontab[@]}" -l 2>&1); then
         [[ $jobs == *"no crontab for"* ]] || die "cannot read the crontab: $jobs" 77
         return 0
     fi
@@ -123,17 +128,17 @@ other_jobs() {
 install_cron() {
     local jobs
     jobs=$(other_jobs)
-    { [[ -z $jobs ]] || printf '%s\n' "$jobs"; cron_line; } | crontab - || die "crontab refused the line" 77
-    say "every night at $time: crontab -l; the logs: $PWD/TrainedModels/log"
+    { [[ -z $jobs ]] || printf '%s\n' "$jobs"; cron_line; } | "${crontab[@]}" - || die "crontab refused the line" 77
+    say "every night at $time: ${crontab[*]} -l; the logs: $PWD/TrainedModels/log"
 }
 
 remove_cron() {
     local jobs
     jobs=$(other_jobs)
     if [[ -n $jobs ]]; then
-        printf '%s\n' "$jobs" | crontab -
+        printf '%s\n' "$jobs" | "${crontab[@]}" -
     else
-        crontab -r 2>/dev/null || true
+        "${crontab[@]}" -r 2>/dev/null || true
     fi
     say "removed. A run that is at work goes on"
 }

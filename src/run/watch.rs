@@ -1,6 +1,6 @@
 //! Looks after the machine for as long as a run lasts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -64,11 +64,7 @@ impl Watch {
     }
 }
 
-fn watch(
-    proc_stat: &std::path::Path,
-    mut ec2: Option<Ec2>,
-    run: &Receiver<()>,
-) -> Option<Instance> {
+fn watch(proc_stat: &Path, mut ec2: Option<Ec2>, run: &Receiver<()>) -> Option<Instance> {
     let mut throttle = Throttle::default();
     loop {
         if let Some(ec2) = &mut ec2
