@@ -51,7 +51,7 @@ fn a_disk_that_is_too_small_is_said_before_the_work_and_the_old_model_stays() {
 
 #[test]
 fn a_disk_that_fills_up_meanwhile_ends_the_run_with_what_is_needed() {
-    let working_dir = WorkingDir::new();
+    let working_dir = WorkingDir::small();
     // Filled as soon as the run has begun, up to the last page.
     let script = "
         mkdir -p TrainedModels

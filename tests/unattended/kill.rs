@@ -26,7 +26,7 @@ fn killed_at_any_instant_the_next_start_ends_with_the_same_bytes_and_readers_alw
 
     // From nothing: features, fit and the first model are cut off.
     let mut rng = ChaCha8Rng::seed_from_u64(133);
-    let fresh = WorkingDir::new();
+    let fresh = WorkingDir::small();
     for _ in 0..KILLS_WHILE_COMPUTING {
         kill_after(&fresh, rng.random_range(Duration::ZERO..Duration::from_millis(2500)));
     }

@@ -24,7 +24,7 @@ fn sigterm_ends_a_run_within_two_seconds_at_any_stage_and_the_next_one_goes_on()
 
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     for computing in [true, false] {
-        let working_dir = if computing { WorkingDir::new() } else { WorkingDir::with_features() };
+        let working_dir = if computing { WorkingDir::small() } else { WorkingDir::with_features() };
         let latest = Duration::from_millis(if computing { 2500 } else { 600 });
         for _ in 0..4 {
             let mut run = Run::start(&working_dir);
@@ -54,7 +54,7 @@ fn sigterm_ends_a_run_within_two_seconds_at_any_stage_and_the_next_one_goes_on()
 
 #[test]
 fn a_second_sigint_ends_at_once() {
-    let working_dir = WorkingDir::new();
+    let working_dir = WorkingDir::small();
     let mut run = Run::start(&working_dir);
     // In the midst of a chunk, which takes longer than what is measured here.
     assert!(run.wait_for("features of 0 images"));

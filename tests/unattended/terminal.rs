@@ -13,7 +13,7 @@ use super::common::{WorkingDir, command};
 
 #[test]
 fn a_terminal_that_is_closed_in_the_midst_of_a_bar_does_not_end_a_run() {
-    let working_dir = WorkingDir::new();
+    let working_dir = WorkingDir::small();
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
