@@ -39,7 +39,7 @@ impl Run {
     pub fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
         let started = Instant::now();
         while !condition() {
-            assert!(started.elapsed() < Duration::from_secs(60), "no {what}: {}", self.log());
+            assert!(started.elapsed() < Duration::from_secs(180), "no {what}: {}", self.log());
             thread::sleep(Duration::from_millis(2));
         }
     }

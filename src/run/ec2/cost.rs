@@ -46,12 +46,12 @@ impl CostEstimate {
     }
 }
 
-/// As in `about $0.010 at $0.0416/h, and at most $0.020 for surplus CPU credits`.
+/// As in `about $0.0104 at $0.0416/h, and at most $0.0200 for surplus CPU credits`.
 impl fmt::Display for CostEstimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "about ${:.3} at ${}/h", self.instance_usd, self.usd_per_hour)?;
+        write!(f, "about ${:.4} at ${}/h", self.instance_usd, self.usd_per_hour)?;
         if self.surplus_credits_usd > 0.0 {
-            write!(f, ", and at most ${:.3} for surplus CPU credits", self.surplus_credits_usd)?;
+            write!(f, ", and at most ${:.4} for surplus CPU credits", self.surplus_credits_usd)?;
         }
         write!(f, " (on demand in {}, {})", self.prices_region, self.prices_as_of)
     }
@@ -79,7 +79,7 @@ mod tests {
         // 2 vCPUs, 80 % above the baseline, a quarter of an hour: 0.4 vCPU-hours.
         assert_usd(cost.surplus_credits_usd, 0.020);
         let text = cost.to_string();
-        assert!(text.starts_with("about $0.010 at $0.0416/h, and at most $0.020 for"), "{text}");
+        assert!(text.starts_with("about $0.0104 at $0.0416/h, and at most $0.0200 for"), "{text}");
     }
 
     #[test]
