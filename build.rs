@@ -11,8 +11,11 @@ fn main() {
         compile_native(std::path::Path::new(&libtorch_lib));
         // RPATH of the binaries, so that they start from cron and from any folder: the folder of
         // this build, then `lib` beside a binary that was copied to another machine together with
-        // its libraries.
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch_lib}");
+        // its libraries. scripts/package.sh leaves the first out: it means nothing elsewhere.
+        println!("cargo:rerun-if-env-changed=EC2TRAIN_BUNDLE");
+        if std::env::var_os("EC2TRAIN_BUNDLE").is_none() {
+            println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch_lib}");
+        }
         println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib");
     }
 }

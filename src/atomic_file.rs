@@ -1,11 +1,16 @@
 //! Files that are there whole or not at all.
 
 use std::fs::{self, File, Permissions};
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::error::{Action, Error, Result};
+
+/// How the names of unfinished files and folders begin.
+pub const PREFIX: &str = ".writing-";
 
 /// Replaces `path` with what `write` writes. Whoever reads `path` at any moment, also after a crash
 /// or a power failure, finds the old content or the new, never a part.
@@ -17,13 +22,7 @@ pub fn replace(
     write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
 ) -> Result<()> {
     let dir = parent(path);
-    // Beside the target, since a rename is atomic within one file system only. The mode is what
-    // any new file gets; the umask is applied to it.
-    let temporary = tempfile::Builder::new()
-        .prefix(".writing-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(dir)
-        .map_err(Error::io(Action::Create, path))?;
+    let temporary = temporary_in(dir).map_err(Error::io(Action::Create, path))?;
     let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
     write(&mut writer)
         .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
@@ -31,6 +30,40 @@ pub fn replace(
         .map_err(Error::io(Action::Write, path))?;
     temporary.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
     sync_dir(dir)
+}
+
+/// Replaces `path` with `bytes` without waiting for the disk: for what may be lost with the machine's
+/// power, not with the process.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = temporary_in(parent(path)).map_err(Error::io(Action::Create, path))?;
+    temporary.write_all(bytes).map_err(Error::io(Action::Write, path))?;
+    temporary.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
+    Ok(())
+}
+
+/// Deletes what processes that were killed within [`replace`] left in `dir`. No other process may be
+/// writing there.
+///
+/// # Errors
+/// [`Error::Io`] with the path. A missing folder has nothing left in it.
+pub fn remove_leftovers(dir: &Path) -> Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io(Action::Read, dir))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::io(Action::Read, dir))?;
+        if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            let path = entry.path();
+            let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+            let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(Error::io(Action::Write, &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates a folder with all its parents.
@@ -41,8 +74,20 @@ pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(Error::io(Action::Create, dir))
 }
 
+/// Beside the target, since a rename is atomic within one file system only. The mode is what any new
+/// file gets; the umask is applied to it.
+fn temporary_in(dir: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)
+}
+
 /// Makes a rename in `dir` survive a power failure.
-fn sync_dir(dir: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(Action::Write, dir))
 }
 
@@ -55,8 +100,6 @@ fn parent(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-
     use super::*;
 
     #[test]
@@ -76,6 +119,18 @@ mod tests {
         replace(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_ne!(fs::metadata(&path).unwrap().permissions().mode() & 0o044, 0);
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".writing-abc"), "half").unwrap();
+        fs::create_dir(dir.path().join(".writing-dir")).unwrap();
+        fs::write(dir.path().join(".writing-dir/model.pth"), "half").unwrap();
+        fs::write(dir.path().join("model.pth"), "whole").unwrap();
+        remove_leftovers(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        remove_leftovers(&dir.path().join("missing")).unwrap();
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Paths are relative to the current directory, as in the script this program replaces. Nothing in
 //! here can be changed from the command line: edit it and build again.
 
+use std::time::Duration;
+
 // --- Data -------------------------------------------------------------------------------------
 
 /// `{train,valid,test}/<class>/<image>`; the layout of Udacity's dog breeds.
@@ -95,6 +97,93 @@ pub const MODEL_DIR: &str = "TrainedModels";
 
 /// Rows that `ec2train bench --save` appends.
 pub const BENCH_CSV: &str = "TrainedModels/bench/bench.csv";
+
+// --- Running unattended -----------------------------------------------------------------------
+
+/// Trainings whose models are kept, the standing one besides: 95 MB each.
+pub const KEPT_MODELS: usize = 3;
+/// A new model whose top-1 accuracy on the same test split is lower than the standing one's by more
+/// than this is kept beside it. On the 836 test images of the dog breeds one standard error of an
+/// accuracy of 0.85 is 0.012: less than this is chance.
+pub const ACCURACY_TOLERANCE: f64 = 0.02;
+/// Where a fit goes on from after it was stopped, below the folder of the artifacts.
+pub const CHECKPOINT_FILE: &str = "fit.checkpoint";
+
+// --- Amazon EC2 -------------------------------------------------------------------------------
+
+/// Where an instance finds its metadata service; `AWS_EC2_METADATA_SERVICE_ENDPOINT` overrides it.
+pub const METADATA_ENDPOINT: &str = "http://169.254.169.254";
+/// For connecting and the whole answer. The service is on the machine itself and takes a few ms.
+pub const METADATA_TIMEOUT: Duration = Duration::from_millis(100);
+/// Pause between two looks at the machine during a run. EC2 asks for 5 s at most, so that two
+/// minutes' notice is not wasted.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The machine counts as throttled when more than this part of its CPU time is stolen...
+pub const THROTTLED_STEAL: f64 = 0.10;
+/// ... over this many seconds. A t3.medium without credits is at 80 % for as long as it works.
+pub const THROTTLED_SECONDS: f64 = 30.0;
+
+/// Of the prices below: what AWS's price list API gave to the Karpenter project
+/// (aws/karpenter-provider-aws, zz_generated.pricing_aws.go).
+pub const PRICES_AS_OF: &str = "2026-01-19";
+/// Where these prices hold; other regions differ.
+pub const PRICES_REGION: &str = "us-east-1";
+/// On demand, Linux, in US dollars per hour. Types that are not here get no estimate.
+pub const USD_PER_HOUR: [(&str, f64); 38] = [
+    ("t3.nano", 0.0052),
+    ("t3.micro", 0.0104),
+    ("t3.small", 0.0208),
+    ("t3.medium", 0.0416),
+    ("t3.large", 0.0832),
+    ("t3.xlarge", 0.1664),
+    ("t3.2xlarge", 0.3328),
+    ("t3a.nano", 0.0047),
+    ("t3a.micro", 0.0094),
+    ("t3a.small", 0.0188),
+    ("t3a.medium", 0.0376),
+    ("t3a.large", 0.0752),
+    ("t3a.xlarge", 0.1504),
+    ("t3a.2xlarge", 0.3008),
+    ("m5.large", 0.096),
+    ("m5.xlarge", 0.192),
+    ("m5.2xlarge", 0.384),
+    ("m6i.large", 0.096),
+    ("m6i.xlarge", 0.192),
+    ("m6i.2xlarge", 0.384),
+    ("m7i.large", 0.1008),
+    ("m7i.xlarge", 0.2016),
+    ("m7i.2xlarge", 0.4032),
+    ("m7a.large", 0.11592),
+    ("m7a.xlarge", 0.23184),
+    ("m7a.2xlarge", 0.46368),
+    ("c5.large", 0.085),
+    ("c5.xlarge", 0.17),
+    ("c5.2xlarge", 0.34),
+    ("c6i.large", 0.085),
+    ("c6i.xlarge", 0.17),
+    ("c6i.2xlarge", 0.34),
+    ("c7i.large", 0.08925),
+    ("c7i.xlarge", 0.1785),
+    ("c7i.2xlarge", 0.357),
+    ("c7a.large", 0.10264),
+    ("c7a.xlarge", 0.20528),
+    ("c7a.2xlarge", 0.41056),
+];
+/// What a T3 or T3a may use of each vCPU without spending credits, by size; EC2 User Guide,
+/// "Key concepts for burstable performance instances".
+pub const T3_BASELINES: [(&str, f64); 7] = [
+    ("nano", 0.05),
+    ("micro", 0.10),
+    ("small", 0.20),
+    ("medium", 0.20),
+    ("large", 0.30),
+    ("xlarge", 0.40),
+    ("2xlarge", 0.40),
+];
+/// For what a T3 or T3a uses above its baseline when no credits are left, in unlimited mode, which
+/// is their default; Linux, all regions.
+pub const SURPLUS_CREDITS_USD_PER_VCPU_HOUR: f64 = 0.05;
 
 // --- The built-in sample ----------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::run::signals::StopReason;
+
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -81,6 +83,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// Somebody asked the run to end. Exit code 143, 130 or 75.
+    #[error("stopped by {}\n  What is done is kept: the next start goes on from there.", _0.name())]
+    Stopped(StopReason),
+
     /// The operating system refused. Exit code 77 without permission, 66 when a file to read is
     /// missing, 73 when one cannot be created, 74 otherwise.
     #[error("cannot {} {}: {source}{}", action.verb(), path.display(), io_remedy(source))]
@@ -134,6 +140,7 @@ impl Error {
             Error::BadData { .. } | Error::Diverged { .. } => 65,
             Error::Download { .. } => 69,
             Error::Busy { .. } => 75,
+            Error::Stopped(reason) => reason.exit_code(),
             Error::Internal(_) => 70,
             Error::Io { action, source, .. } => match (source.kind(), action) {
                 (io::ErrorKind::PermissionDenied, _) => 77,

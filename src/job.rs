@@ -61,6 +61,11 @@ impl Job {
         }
     }
 
+    /// Where the fit goes on from after it was stopped.
+    pub fn checkpoint_path(&self) -> PathBuf {
+        self.model_dir.join(config::CHECKPOINT_FILE)
+    }
+
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
         self.model_dir.join(config::FEATURES_DIR)

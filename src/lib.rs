@@ -24,6 +24,7 @@ pub mod error;
 
 pub mod atomic_file;
 pub mod digest;
+pub mod disk_space;
 pub mod fetch;
 
 pub mod data;

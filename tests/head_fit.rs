@@ -3,10 +3,14 @@
 
 use std::path::Path;
 
+use ec2train::Error;
 use ec2train::evaluate::evaluate;
 use ec2train::features::FeatureMatrix;
+use ec2train::model::head::Head;
 use ec2train::model::state_dict::{StateDict, TensorData};
-use ec2train::train::fit::{Fitted, Hyperparameters, fit};
+use ec2train::run::signals::StopReason;
+use ec2train::train::checkpoint::Checkpoint;
+use ec2train::train::fit::{Epoch, Fitted, Hyperparameters, fit, fit_with_checkpoint};
 
 struct Golden {
     train: FeatureMatrix,
@@ -182,4 +186,68 @@ fn the_head_has_the_same_bits_for_any_number_of_threads() {
         })
         .into();
     assert!(heads.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_fit_that_is_stopped_after_any_epoch_ends_with_the_bits_of_one_that_is_not() {
+    let golden = Golden::load();
+    let num_classes = golden.number("num_classes") as usize;
+    let hyperparameters = Hyperparameters { max_epochs: 7, patience: 3, ..golden.to_the_end() };
+    let undisturbed = golden.fit(&hyperparameters).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // Written after every epoch, as a killed process leaves it; and only when asked to stop.
+    for checkpoint in [Checkpoint::after_every_epoch, Checkpoint::at] {
+        let mut checkpoint = checkpoint(&dir.path().join("fit"));
+        let mut epochs = Vec::new();
+        let mut num_starts = 0;
+        let fitted = loop {
+            num_starts += 1;
+            let mut num_epochs = 0;
+            let on_epoch = |epoch: &Epoch| {
+                num_epochs += 1;
+                if num_epochs > num_starts % 3 {
+                    return Err(Error::Stopped(StopReason::Terminate));
+                }
+                epochs.push(epoch.epoch);
+                Ok(())
+            };
+            let (train, valid) = (&golden.train, &golden.valid);
+            let threads = num_starts % 2 + 1;
+            let fitted = fit_with_checkpoint(
+                train,
+                valid,
+                num_classes,
+                &hyperparameters,
+                threads,
+                &mut checkpoint,
+                on_epoch,
+            );
+            match fitted {
+                Err(error) => assert_eq!(error.exit_code(), 143, "{error}"),
+                Ok(fitted) => break fitted,
+            }
+            assert!(num_starts < 50);
+        };
+        // No epoch was trained twice, none left out.
+        assert_eq!(epochs, (1..=undisturbed.history.len()).collect::<Vec<_>>());
+        assert_eq!(fitted.history, undisturbed.history);
+        assert_eq!(fitted.best_epoch, undisturbed.best_epoch);
+        let bits = |head: &Head| -> Vec<u32> {
+            head.weight.iter().chain(&head.bias).map(|value| value.to_bits()).collect()
+        };
+        assert_eq!(bits(&fitted.head), bits(&undisturbed.head));
+
+        // The finished fit's checkpoint is no start for another one.
+        let other = Hyperparameters { seed: 7, ..hyperparameters.clone() };
+        let mut first_epoch = None;
+        let on_epoch = |epoch: &Epoch| {
+            first_epoch.get_or_insert(epoch.epoch);
+            Ok(())
+        };
+        let (train, valid) = (&golden.train, &golden.valid);
+        fit_with_checkpoint(train, valid, num_classes, &other, 2, &mut checkpoint, on_epoch)
+            .unwrap();
+        assert_eq!(first_epoch, Some(1));
+        checkpoint.remove().unwrap();
+    }
 }

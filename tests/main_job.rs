@@ -64,7 +64,7 @@ fn one_command_trains_and_the_other_commands_use_what_it_leaves() {
     assert!(text(&output.stderr).contains("missing.jpg"));
 
     let status = text(&working_dir.run(&["status"]).stdout);
-    assert!(status.contains("not running") && status.contains("done"), "{status}");
+    assert!(status.contains("not running") && status.contains("exit 0"), "{status}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_class_whose_images_are_all_broken_is_an_error_and_the_old_model_stays() {
     assert!(error.contains(&format!("train/{}", working_dir.class_names()[4])), "{error}");
     assert_eq!(fs::read(working_dir.path("TrainedModels/model.pth")).unwrap(), b"the old model");
     let status = text(&working_dir.run(&["status"]).stdout);
-    assert!(status.contains("failed: "), "{status}");
+    assert!(status.contains("exit 65 in stage"), "{status}");
 }
 
 #[test]

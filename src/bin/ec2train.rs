@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ec2train: error: {error}");
+            console::say(format_args!("ec2train: error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

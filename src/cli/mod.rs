@@ -11,10 +11,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use rustix::fs::FileType;
 
 use crate::error::{Action, Error, Result};
 use crate::job::Job;
-use crate::run::console;
+use crate::run::{console, signals};
 use crate::{config, fetch, sample};
 
 /// Trains an image classifier by transfer learning on a CPU machine.
@@ -63,7 +64,11 @@ enum Command {
         save: bool,
     },
     /// Show the running or last run, and the saved model
-    Status,
+    Status {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Download the pretrained weights and the dog breeds
     Fetch,
     /// Draw the built-in sample
@@ -77,13 +82,18 @@ impl Cli {
     /// The error's exit code is the process's.
     pub fn run(self) -> Result<()> {
         let job = if self.sample { Job::sample() } else { Job::real() };
-        match self.command.unwrap_or(Command::Train) {
+        let command = self.command.unwrap_or(Command::Train);
+        // What keeps nothing may be ended by the operating system.
+        if matches!(command, Command::Train | Command::Fetch | Command::Sample) {
+            signals::install()?;
+        }
+        match command {
             Command::Train => train::run(&job),
             Command::Evaluate => evaluate::run(&job),
             Command::Predict { images, json } => predict::run(&job, &images, json),
             Command::Check { json } => check::run(&job, json),
             Command::Bench { json, save } => bench::run(json, save),
-            Command::Status => status::run(&job),
+            Command::Status { json } => status::run(&job, json),
             Command::Fetch => fetch::fetch_all(&progress()),
             Command::Sample => sample::ensure(
                 config::SAMPLE_DATA_DIR.as_ref(),
@@ -97,16 +107,22 @@ fn progress() -> fetch::Progress {
     console::bars().map_or_else(fetch::Progress::lines, fetch::Progress::bars)
 }
 
-/// Results go to stdout, all at once; logs go to stderr. A reader that went away, as `head` does,
-/// is no error.
+/// Results go to stdout, all at once; logs go to stderr. A reader that went away, as `head` or a
+/// terminal does, is no error.
 fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::io(Action::Write, "standard output")(error))
-        }
+        Err(error) if !is_gone(&error) => Err(Error::io(Action::Write, "standard output")(error)),
         _ => Ok(()),
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    // Of a terminal, not of a disk.
+    let hung_up = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+        && rustix::fs::fstat(io::stdout())
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice);
+    hung_up || error.kind() == io::ErrorKind::BrokenPipe
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

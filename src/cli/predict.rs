@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{print, print_json};
+use crate::data::path_as_text;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::metrics::softmax;
@@ -14,6 +15,7 @@ const TOP_K: usize = 5;
 
 #[derive(Serialize)]
 struct Prediction<'a> {
+    #[serde(serialize_with = "path_as_text")]
     path: &'a Path,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     top: Vec<ClassProbability<'a>>,

@@ -4,18 +4,16 @@ use super::{METRICS_HEADER, metrics_row, print};
 use crate::artifact::{MODEL_FILE, Metadata};
 use crate::error::Result;
 use crate::job::{Job, Kind};
+use crate::pipeline::{self, Trained};
 use crate::run::console::seconds;
-use crate::{pipeline, sample};
 
 pub fn run(job: &Job) -> Result<()> {
-    if job.kind == Kind::Sample {
-        sample::ensure(&job.data_dir, &job.weights_dir)?;
-    }
-    let metadata = pipeline::train(job)?;
-    print(&summary(job, &metadata))
+    let trained = pipeline::train(job)?;
+    print(&summary(job, &trained))
 }
 
-fn summary(job: &Job, metadata: &Metadata) -> String {
+fn summary(job: &Job, trained: &Trained) -> String {
+    let Trained { metadata, model_path } = trained;
     let Metadata { metrics, data, cost, .. } = metadata;
     let num_images = data.num_train + data.num_valid + data.num_test;
     let mut text = METRICS_HEADER.to_owned();
@@ -33,6 +31,11 @@ fn summary(job: &Job, metadata: &Metadata) -> String {
     if metadata.kind == Kind::Sample {
         text += &format!("This is {}.\n", metadata.description);
     }
-    text += &format!("Saved {}\n", job.model_dir.join(MODEL_FILE).display());
+    let standing = job.model_dir.join(MODEL_FILE);
+    text += &if metadata.promoted {
+        format!("Saved {}\n", standing.display())
+    } else {
+        format!("Kept {}; {} is unchanged\n", model_path.display(), standing.display())
+    };
     text
 }

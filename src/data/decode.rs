@@ -16,6 +16,7 @@
 mod jpeg;
 
 use std::io::Cursor;
+use std::panic;
 use std::path::Path;
 
 use image::{ImageError, ImageReader, Limits, RgbImage};
@@ -44,13 +45,17 @@ pub struct Decoded {
 /// usable is left, or beyond 16,384 pixels a side or 512 MiB of memory. Only a JPEG may be
 /// incomplete; other formats must be whole.
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
-    let decoded = if bytes.is_empty() {
-        Err("the file is empty".to_owned())
-    } else if jpeg::is_jpeg(bytes) {
-        jpeg::decode(bytes)
-    } else {
-        decode_other(bytes)
-    };
+    // One file must not end a run: a decoder that panics is a bug, and the file is skipped.
+    let decoded = panic::catch_unwind(|| {
+        if bytes.is_empty() {
+            Err("the file is empty".to_owned())
+        } else if jpeg::is_jpeg(bytes) {
+            jpeg::decode(bytes)
+        } else {
+            decode_other(bytes)
+        }
+    })
+    .unwrap_or_else(|_| Err("the decoder failed on it".to_owned()));
     decoded.map_err(|reason| {
         Error::bad_data(
             path,

@@ -1,6 +1,5 @@
 //! A data set's report: every file read and decoded, nothing trained.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -8,9 +7,10 @@ use serde::Serialize;
 
 use super::FileNote;
 use super::decode::decode;
+use super::image_file;
 use super::image_folder::{ImageFolder, Sample, Split};
 use super::leakage::{Leak, find_leaks};
-use crate::error::{Action, Error, Result};
+use crate::error::Result;
 
 /// What was found in a data set.
 #[derive(Debug, Serialize)]
@@ -91,6 +91,6 @@ pub fn inspect(dir: &Path) -> Result<Inspection> {
 }
 
 fn read(path: &Path) -> Result<(blake3::Hash, Option<String>)> {
-    let bytes = fs::read(path).map_err(Error::io(Action::Read, path))?;
+    let bytes = image_file::read(path)?.bytes;
     Ok((blake3::hash(&bytes), decode(path, &bytes)?.warning))
 }

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::file_note::path_as_text;
 use super::image_folder::Split;
 
 /// Two files with the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leak {
     /// In `train`.
+    #[serde(serialize_with = "path_as_text")]
     pub train: PathBuf,
     /// In `valid` or `test`.
+    #[serde(serialize_with = "path_as_text")]
     pub held_out: PathBuf,
 }
 

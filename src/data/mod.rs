@@ -3,6 +3,7 @@
 pub mod class_index;
 pub mod decode;
 mod file_note;
+pub mod image_file;
 pub mod image_folder;
 pub mod inspect;
 pub mod leakage;
@@ -10,4 +11,4 @@ mod random_crop;
 pub mod transform;
 pub mod view;
 
-pub use file_note::FileNote;
+pub use file_note::{FileNote, path_as_text};

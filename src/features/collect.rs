@@ -8,6 +8,7 @@ use super::file_index::{Entry, FileIndex};
 use super::recipe::Recipe;
 use super::store::FeatureStore;
 use crate::data::view::ViewTransform;
+use crate::disk_space;
 use crate::error::Result;
 use crate::model::backbone::Backbone;
 
@@ -75,7 +76,7 @@ impl Collection {
             let backbone = backbone()?;
             let Collection { store, index } = self;
             let is_known = |content: &blake3::Hash, view| store.contains(content, view);
-            extract(&wanted, is_known, transform, &backbone, num_workers, |place, outcome| {
+            let on_outcome = |place: usize, outcome: Outcome| {
                 let place = pending[place];
                 collected[place] = Some(match outcome {
                     Outcome::Used(used) => {
@@ -90,8 +91,14 @@ impl Collection {
                     Outcome::Skipped(reason) => Collected::Skipped(reason),
                 });
                 on_progress(1)
-            })?;
-            store.sync()?;
+            };
+            let extracted =
+                extract(&wanted, is_known, transform, &backbone, num_workers, on_outcome);
+            // What was computed is kept, whatever ended it.
+            let ended = extracted.and(store.sync());
+            let missing = requests.iter().zip(&collected).filter(|(_, found)| found.is_none());
+            let num_missing = missing.map(|(request, _)| u64::from(request.num_views)).sum();
+            ended.map_err(|error| disk_space::explain(error, FeatureStore::bytes(num_missing)))?;
         }
         Ok(collected.into_iter().flatten().collect())
     }

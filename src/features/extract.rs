@@ -4,8 +4,7 @@
 //! computing, nothing to balance. An image's features do not depend on its neighbours, nor on which
 //! worker computed them.
 
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::Metadata;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -16,10 +15,12 @@ use image::RgbImage;
 
 use crate::config::{CHUNK, NUM_FEATURES};
 use crate::data::decode::decode;
+use crate::data::image_file::{self, ImageFile};
 use crate::data::transform::Scratch;
 use crate::data::view::ViewTransform;
-use crate::error::{Action, Error, Result};
+use crate::error::Result;
 use crate::model::backbone::{self, Backbone};
+use crate::run::signals;
 
 /// An image file whose features are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,9 @@ pub struct Used {
 /// particular order.
 ///
 /// # Errors
-/// The first error of `on_outcome`, after which no further file is begun; or libtorch's. A file that
-/// cannot be used is no error but [`Outcome::Skipped`].
+/// The first error of `on_outcome`, after which no further file is begun; libtorch's;
+/// [`Error::Stopped`](crate::error::Error::Stopped) once the chunks that are being computed have been reported. A file that cannot
+/// be used is no error but [`Outcome::Skipped`].
 pub fn extract(
     requests: &[Request],
     is_known: impl Fn(&blake3::Hash, u32) -> bool + Sync,
@@ -134,6 +136,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
     fn extract_chunk(&mut self, requests: &[Request]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
+            signals::check()?;
             let (used, image) = match read(request.path) {
                 Ok(read) => read,
                 Err(error) => {
@@ -178,11 +181,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
 
 /// Reads and decodes one file.
 fn read(path: &Path) -> Result<(Used, RgbImage)> {
-    let read_at = SystemTime::now();
-    let mut file = File::open(path).map_err(Error::io(Action::Read, path))?;
-    let metadata = file.metadata().map_err(Error::io(Action::Read, path))?;
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    file.read_to_end(&mut bytes).map_err(Error::io(Action::Read, path))?;
+    let ImageFile { bytes, metadata, read_at } = image_file::read(path)?;
     let decoded = decode(path, &bytes)?;
     let content = blake3::hash(&bytes);
     let used = Used { content, warning: decoded.warning, metadata, read_at, views: Vec::new() };

@@ -91,6 +91,11 @@ impl FeatureStore {
         self.len() == 0
     }
 
+    /// What the features of `num_views` images and views take on disk.
+    pub fn bytes(num_views: u64) -> u64 {
+        num_views * RECORD_BYTES as u64
+    }
+
     /// Where the features lie.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,13 +7,14 @@ use std::thread;
 use ureq::{Agent, Body};
 
 use crate::digest;
+use crate::disk_space;
 use crate::error::{Error, Result};
-use crate::fetch::free_space;
 use crate::fetch::network::Network;
 use crate::fetch::partial::Partial;
 use crate::fetch::progress::{Progress, Task, megabytes};
 use crate::fetch::reply::{self, Failure};
 use crate::fetch::source::Source;
+use crate::run::signals;
 
 /// No file this program fetches is larger; an endless answer ends here.
 const MAX_BYTES: u64 = 16 << 30;
@@ -138,6 +139,7 @@ fn complete(
             megabytes(partial.len())
         );
         thread::sleep(pause);
+        signals::check()?;
     }
 }
 
@@ -156,7 +158,7 @@ fn attempt(
     if let Some(total) = total_bytes {
         let unpacked = if source.is_archive { total } else { 0 };
         let needed = total.saturating_sub(partial.len()).saturating_add(unpacked);
-        free_space::require(partial.path().parent().unwrap_or(Path::new(".")), needed)?;
+        disk_space::require(partial.path().parent().unwrap_or(Path::new(".")), needed)?;
     }
     task.set(partial.len(), total_bytes);
     receive(network, body, partial, task)?;
@@ -185,6 +187,7 @@ fn receive(
     let mut reader = body.into_reader();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
+        signals::check()?;
         let n = reader.read(&mut block).map_err(|error| {
             match reply::failure(ureq::Error::from(error), network) {
                 // The server was there a moment ago.

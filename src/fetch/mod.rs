@@ -6,7 +6,6 @@
 
 mod dataset;
 mod download;
-mod free_space;
 mod network;
 mod official;
 mod partial;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use crate::disk_space;
 use crate::error::{Action, Error, Result};
-use crate::fetch::free_space;
 use crate::fetch::progress::{Progress, megabytes};
+use crate::run::signals;
 
 /// Most entries an archive may have; the dog breeds have about 8,500.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -48,7 +49,7 @@ pub fn unpack(archive_path: &Path, dir: &Path, progress: &Progress) -> Result<Un
         .map_err(|error| bad(format!("not a whole zip archive: {}", plain(&error))))?;
     let total_bytes = announced_bytes(&mut archive).map_err(bad)?;
     fs::create_dir_all(dir).map_err(Error::io(Action::Create, dir))?;
-    free_space::require(dir, total_bytes)?;
+    disk_space::require(dir, total_bytes)?;
 
     let label = archive_path.file_name().unwrap_or_default().to_string_lossy();
     let mut task = progress.task(&format!("unpacking {label}"));
@@ -56,6 +57,7 @@ pub fn unpack(archive_path: &Path, dir: &Path, progress: &Progress) -> Result<Un
     let mut unpacked = Unpacked::default();
     let mut block = vec![0; BLOCK_BYTES];
     for index in 0..archive.len() {
+        signals::check()?;
         let mut entry = archive
             .by_index(index)
             .map_err(|error| bad(format!("entry {index}: {}", plain(&error))))?;

@@ -1,12 +1,14 @@
 //! The linear layer `fc` on the backbone's features.
 
+use serde::{Deserialize, Serialize};
+
 use super::state_dict::{StateDict, TensorData};
 use crate::error::{Error, Result};
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use crate::kernels::isa::Isa;
 
 /// `logits = features * weight^T + bias`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     /// `[C, F]` f32.
     pub weight: Vec<f32>,

@@ -1,12 +1,14 @@
 //! What a person sees while the program runs: log lines on stderr, a bar on a terminal.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use indicatif_log_bridge::LogWrapper;
+
+use super::terminal::Terminal;
 
 /// Where there is no terminal, a line this often instead of a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,7 +24,7 @@ pub fn init() {
         .format_timestamp_secs()
         .build();
     let level = logger.filter();
-    let bars = BARS.get_or_init(MultiProgress::new);
+    let bars = BARS.get_or_init(new_bars);
     // A second call, as in tests, keeps the first logger.
     if LogWrapper::new(bars.clone(), logger).try_init().is_ok() {
         log::set_max_level(level);
@@ -31,7 +33,21 @@ pub fn init() {
 
 /// Where bars can be drawn: on a terminal, above which log lines keep their place.
 pub fn bars() -> Option<MultiProgress> {
-    std::io::stderr().is_terminal().then(|| BARS.get_or_init(MultiProgress::new).clone())
+    std::io::stderr().is_terminal().then(|| BARS.get_or_init(new_bars).clone())
+}
+
+fn new_bars() -> MultiProgress {
+    MultiProgress::with_draw_target(if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::term_like(Box::new(Terminal::stderr()))
+    } else {
+        ProgressDrawTarget::hidden()
+    })
+}
+
+/// Writes a line to stderr past the log, whoever still reads it.
+pub fn say(line: fmt::Arguments) {
+    // A terminal that is gone is no reason to end otherwise.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Counts towards a known total.

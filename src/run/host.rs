@@ -6,6 +6,8 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::ec2::instance::Instance;
+
 /// What a result has to be read with: the same program differs from CPU to CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -15,10 +17,14 @@ pub struct Host {
     pub num_cpus: usize,
     /// All of the machine's memory.
     pub memory_bytes: u64,
+    /// Of EC2, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
 }
 
 impl Host {
-    /// Reads it from the running system. What cannot be read is "unknown" or zero.
+    /// Reads it from the running system. What cannot be read is "unknown" or zero. The instance is
+    /// left to [`crate::run::watch`], which need not wait for it.
     pub fn detect() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -26,6 +32,7 @@ impl Host {
             cpu_model: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             num_cpus: num_cpus(),
             memory_bytes: kib(&meminfo, "MemTotal").unwrap_or(0) * 1024,
+            instance: None,
         }
     }
 }

@@ -2,6 +2,11 @@
 
 pub mod console;
 pub mod cpu_time;
+pub mod ec2;
 pub mod host;
 pub mod lock;
+pub mod signals;
 pub mod status;
+mod terminal;
+pub mod throttle;
+pub mod watch;

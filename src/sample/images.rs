@@ -1,9 +1,6 @@
 //! The sample's image files on disk: `{train,valid,test}/NNN.Name/NNN_kk.jpg`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,8 +12,10 @@ use rayon::prelude::*;
 use super::classes::{CLASSES, Class};
 use super::manifest::{self, Manifest};
 use super::picture::draw_picture;
-use crate::error::{Action, Error, Result};
+use crate::atomic_file;
+use crate::error::{Error, Result};
 use crate::run::console::Progress;
+use crate::run::signals;
 
 /// Folders of the sample, and how many images each class has there.
 pub const SPLITS: [(&str, usize); 3] = [("train", 5), ("valid", 1), ("test", 1)];
@@ -98,6 +97,7 @@ pub fn draw(root: &Path) -> Result<DrawSummary> {
     let drawn: Vec<(String, String)> = missing
         .into_par_iter()
         .map(|item| {
+            signals::check()?;
             let hash = item.draw(root)?;
             // A panic elsewhere cannot leave a count half changed.
             progress.lock().unwrap_or_else(PoisonError::into_inner).inc(1);
@@ -116,25 +116,20 @@ pub fn draw(root: &Path) -> Result<DrawSummary> {
     Ok(summary)
 }
 
-/// Writes a file so that it is there whole or not at all, unless the machine itself fails: waiting
-/// for the disk a thousand times would take longer than drawing, and the hashes tell.
+/// Without waiting for the disk a thousand times, which would take longer than drawing: the hashes
+/// tell what a failure of the machine spoiled.
 fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).map_err(Error::io(Action::Create, dir))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(dir)
-        .map_err(Error::io(Action::Create, path))?;
-    file.write_all(bytes).map_err(Error::io(Action::Write, path))?;
-    file.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
-    Ok(())
+    if let Some(dir) = path.parent() {
+        atomic_file::create_dir(dir)?;
+    }
+    atomic_file::replace_unsynced(path, bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::fs;
 
     /// One image of each split of a few classes; all of them take too long for a debug build.
     fn some_items() -> Vec<Item> {

@@ -104,7 +104,9 @@ fn bell(bits: u32) -> f32 {
 pub fn draw_picture(class: &Class, rng: &mut ChaCha8Rng) -> RgbImage {
     let view = View::choose(class, rng);
     let mut picture = RgbImage::new(view.width, view.height);
-    let half_diagonal = 0.5 * (view.width as f32).hypot(view.height as f32);
+    // Not f32::hypot: it would be the only call to need a glibc younger than Amazon Linux 2023's.
+    let diagonal = f64::from(view.width.pow(2) + view.height.pow(2)).sqrt();
+    let half_diagonal = 0.5 * diagonal as f32;
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
         let (fx, fy) = (x as f32 + 0.5, y as f32 + 0.5);
         let across = (fx - 0.5 * view.width as f32) * view.light.x;

@@ -5,6 +5,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{self, Checkpoint, State};
 use super::optimizer::Adam;
 use super::scaling::Scaling;
 use super::schedule;
@@ -14,6 +15,7 @@ use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
+use crate::run::signals;
 
 /// What the fit can be told. The constants' meaning and units are in [`config`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +79,7 @@ pub struct Fitted {
 ///
 /// # Errors
 /// [`Error::Diverged`] when the loss turns NaN or never leaves chance, which is
-/// `ln(num_classes)`.
+/// `ln(num_classes)`; [`Error::Stopped`].
 pub fn fit(
     train: &FeatureMatrix,
     valid: &FeatureMatrix,
@@ -86,11 +88,54 @@ pub fn fit(
     num_threads: usize,
     on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
 ) -> Result<Fitted> {
-    let threads = rayon::ThreadPoolBuilder::new()
+    on_threads(num_threads, || fit_here(train, valid, num_classes, hyperparameters, None, on_epoch))
+}
+
+/// The same with a `checkpoint`: goes on from it where it is of the same fit, and keeps it up to
+/// date. The result has the same bits, however often the fit was stopped. `on_epoch` does not see
+/// again the epochs of before.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_with_checkpoint(
+    train: &FeatureMatrix,
+    valid: &FeatureMatrix,
+    num_classes: usize,
+    hyperparameters: &Hyperparameters,
+    num_threads: usize,
+    checkpoint: &mut Checkpoint,
+    on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
+) -> Result<Fitted> {
+    on_threads(num_threads, || {
+        let key = checkpoint::key(train, valid, num_classes, hyperparameters)?;
+        let mut kept = Kept { resumed: checkpoint.read(&key), checkpoint, key, last: None };
+        let result =
+            fit_here(train, valid, num_classes, hyperparameters, Some(&mut kept), on_epoch);
+        if let (Err(Error::Stopped(_)), Some(last)) = (&result, &kept.last) {
+            kept.checkpoint.write(&key, last);
+        }
+        result
+    })
+}
+
+/// What is kept of a fit as it goes on.
+struct Kept<'a> {
+    checkpoint: &'a mut Checkpoint,
+    key: blake3::Hash,
+    resumed: Option<State>,
+    /// After the last whole epoch.
+    last: Option<State>,
+}
+
+fn on_threads<T: Send>(
+    num_threads: usize,
+    compute: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    rayon::ThreadPoolBuilder::new()
         .num_threads(num_threads)
         .build()
-        .map_err(|error| Error::Internal(format!("cannot start {num_threads} threads: {error}")))?;
-    threads.install(|| fit_here(train, valid, num_classes, hyperparameters, on_epoch))
+        .map_err(|error| Error::Internal(format!("cannot start {num_threads} threads: {error}")))?
+        .install(compute)
 }
 
 /// On the current threads of rayon.
@@ -99,25 +144,38 @@ fn fit_here(
     valid: &FeatureMatrix,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
+    mut kept: Option<&mut Kept>,
     mut on_epoch: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<Fitted> {
     let Hyperparameters { seed, batch_size, max_epochs, patience, learning_rate, .. } =
         *hyperparameters;
     let scaling = Scaling::of(train)?;
     let num_samples = train.targets.len();
-    let num_steps = max_epochs * num_samples.div_ceil(batch_size);
+    let steps_per_epoch = num_samples.div_ceil(batch_size);
+    let num_steps = max_epochs * steps_per_epoch;
     let mut optimizer = Adam::new(train, &scaling, num_classes, hyperparameters.l2_penalty);
     let mut order: Vec<usize> = (0..num_samples).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
 
     let mut history: Vec<Epoch> = Vec::new();
-    let mut best: Option<(usize, f64, Head)> = None;
-    let mut step = 0;
-    for epoch in 1..=max_epochs {
+    let mut best: Option<(usize, Head)> = None;
+    if let Some(state) = kept.as_mut().and_then(|kept| kept.resumed.take())
+        && optimizer.restore(state.adam)
+    {
+        history = state.history;
+        best = Some((state.best_epoch, state.best_head));
+        log::info!("the fit goes on after epoch {}, where it was stopped", history.len());
+        // Each epoch shuffles the order of the one before.
+        history.iter().for_each(|_| order.shuffle(&mut rng));
+    }
+    let mut step = history.len() * steps_per_epoch;
+    let best_epoch = |best: &Option<(usize, Head)>| best.as_ref().map_or(0, |(epoch, _)| *epoch);
+    while history.len() < max_epochs && history.len() - best_epoch(&best) < patience {
         order.shuffle(&mut rng);
         let mut accumulator = Accumulator::default();
         let mut rate = learning_rate;
         for batch in order.chunks(batch_size) {
+            signals::check()?;
             rate = schedule::cosine(learning_rate, step, num_steps);
             let targets: Vec<usize> = batch.iter().map(|&index| train.targets[index]).collect();
             let logits = optimizer.step(batch, &targets, rate); // [B, C]
@@ -127,7 +185,7 @@ fn fit_here(
         // The very head that would be saved.
         let head = scaling.fold_into(&optimizer.head());
         let epoch = Epoch {
-            epoch,
+            epoch: history.len() + 1,
             learning_rate: rate,
             train: accumulator.mean(),
             valid: evaluate(&head, valid),
@@ -136,21 +194,32 @@ fn fit_here(
         if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {
             return Err(not_a_number(&epoch, learning_rate));
         }
-        let is_best = best.as_ref().is_none_or(|(_, loss, _)| epoch.valid.loss < *loss);
-        if is_best {
-            best = Some((epoch.epoch, epoch.valid.loss, head));
+        let lowest = history.get(best_epoch(&best).wrapping_sub(1)).map(|best| best.valid.loss);
+        if lowest.is_none_or(|lowest| epoch.valid.loss < lowest) {
+            best = Some((epoch.epoch, head));
         }
         history.push(epoch);
-        let best_epoch = best.as_ref().map_or(0, |(epoch, ..)| *epoch);
-        if history.len() - best_epoch >= patience {
-            break;
+        if let (Some(kept), Some((best_epoch, best_head))) = (&mut kept, &best) {
+            kept.keep(State {
+                history: history.clone(),
+                adam: optimizer.state(),
+                best_epoch: *best_epoch,
+                best_head: best_head.clone(),
+            });
         }
     }
-    let Some((best_epoch, _, head)) = best else {
+    let Some((best_epoch, head)) = best else {
         return Err(Error::Internal("no epoch was trained".into()));
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
     Ok(Fitted { head, best_epoch, history })
+}
+
+impl Kept<'_> {
+    fn keep(&mut self, state: State) {
+        self.checkpoint.offer(&self.key, &state);
+        self.last = Some(state);
+    }
 }
 
 /// A loss that stays within this fraction of chance has learnt nothing.

@@ -1,6 +1,8 @@
 //! Fitting the head on features.
 
+pub mod checkpoint;
 pub mod fit;
 mod optimizer;
 mod scaling;
 pub mod schedule;
+mod update;

@@ -2,25 +2,19 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::scaling::Scaling;
+use super::update::{Step, Update};
 use crate::features::FeatureMatrix;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
-use crate::kernels::isa::{Isa, Kernel};
+use crate::kernels::isa::Isa;
 use crate::model::head::Head;
 
 /// Features of a block, which is computed by one thread. Sums over blocks are taken in their order,
 /// so that the result does not depend on the number of threads.
 const BLOCK_LEN: usize = 128;
-/// Share of the running mean that a step keeps; PyTorch's default.
-const BETA_MEAN: f32 = 0.9;
-/// The same for the running mean of squares.
-const BETA_SQUARE: f32 = 0.999;
-/// Keeps the quotient finite where no gradient has been; PyTorch's default.
-const EPSILON: f32 = 1e-8;
-
 /// Adam (Kingma and Ba 2015) on the mean cross-entropy plus the L2 penalty.
 ///
 /// The penalty is part of the loss, not decoupled as in AdamW, so that the optimum is that of
@@ -40,10 +34,19 @@ pub(super) struct Adam<'a> {
 }
 
 /// Parameters with Adam's running means of their gradient and of its square.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Parameters {
     values: Vec<f32>,
     means: Vec<f32>,
     squares: Vec<f32>,
+}
+
+/// All that a step changes, to go on from. Weights are packed as the instructions at hand want them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct AdamState {
+    num_steps: i32,
+    blocks: Vec<Parameters>,
+    bias: Parameters,
 }
 
 /// The weights of some of the features, and what a step needs of them.
@@ -117,6 +120,38 @@ impl<'a> Adam<'a> {
             block.backward(isa, gradients, l2_penalty, step);
         });
         logits
+    }
+
+    /// Where it is.
+    pub(super) fn state(&self) -> AdamState {
+        let blocks = self.blocks.iter().map(|block| Parameters {
+            values: block.weights.values().to_vec(),
+            means: block.means.clone(),
+            squares: block.squares.clone(),
+        });
+        AdamState { num_steps: self.num_steps, blocks: blocks.collect(), bias: self.bias.clone() }
+    }
+
+    /// Goes to where another one was, on the same features and instructions; `false`, and nothing
+    /// done, when that one was of another shape.
+    pub(super) fn restore(&mut self, state: AdamState) -> bool {
+        let len = |parameters: &Parameters| {
+            let Parameters { values, means, squares } = parameters;
+            (values.len() == means.len() && means.len() == squares.len()).then_some(values.len())
+        };
+        let own = self.blocks.iter().map(|block| Some(block.weights.values().len()));
+        let is_same = own.eq(state.blocks.iter().map(len))
+            && len(&state.bias) == Some(self.bias.values.len());
+        if is_same {
+            self.num_steps = state.num_steps;
+            for (block, parameters) in self.blocks.iter_mut().zip(state.blocks) {
+                block.weights.values_mut().copy_from_slice(&parameters.values);
+                block.means = parameters.means;
+                block.squares = parameters.squares;
+            }
+            self.bias = state.bias;
+        }
+        is_same
     }
 
     /// The parameters as they are, for scaled features.
@@ -244,76 +279,4 @@ impl Block {
             step,
         });
     }
-}
-
-/// What all parameters have in common in one step.
-#[derive(Clone, Copy)]
-struct Step {
-    /// The learning rate, corrected for running means that began at zero.
-    rate: f32,
-    /// The root of the same correction for the running means of squares.
-    square_correction: f32,
-}
-
-impl Step {
-    fn new(rate: f64, num_steps: i32) -> Self {
-        let mean_correction = 1.0 - f64::from(BETA_MEAN).powi(num_steps);
-        let square_correction = 1.0 - f64::from(BETA_SQUARE).powi(num_steps);
-        Step {
-            rate: (rate / mean_correction) as f32,
-            square_correction: square_correction.sqrt() as f32,
-        }
-    }
-}
-
-/// Adam's update, one pass over all it reads and writes.
-struct Update<'a> {
-    values: &'a mut [f32],
-    means: &'a mut [f32],
-    squares: &'a mut [f32],
-    gradients: &'a [f32],
-    l2_penalty: f32,
-    step: Step,
-}
-
-impl Kernel for Update<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let (values, values_rest) = S::as_mut_simd_f32s(self.values);
-        let (means, means_rest) = S::as_mut_simd_f32s(self.means);
-        let (squares, squares_rest) = S::as_mut_simd_f32s(self.squares);
-        let (gradients, gradients_rest) = S::as_simd_f32s(self.gradients);
-        let parameters = values.iter_mut().zip(means).zip(squares).zip(gradients);
-        for (((value, mean), square), gradient) in parameters {
-            update(simd, value, mean, square, *gradient, self.l2_penalty, self.step);
-        }
-        // What does not fill a vector.
-        let one = pulp::Scalar;
-        let parameters =
-            values_rest.iter_mut().zip(means_rest).zip(squares_rest).zip(gradients_rest);
-        for (((value, mean), square), gradient) in parameters {
-            update(one, value, mean, square, *gradient, self.l2_penalty, self.step);
-        }
-    }
-}
-
-#[inline(always)]
-fn update<S: Simd>(
-    simd: S,
-    value: &mut S::f32s,
-    mean: &mut S::f32s,
-    square: &mut S::f32s,
-    gradient: S::f32s,
-    l2_penalty: f32,
-    step: Step,
-) {
-    let splat = |x: f32| simd.splat_f32s(x);
-    let gradient = simd.mul_add_f32s(splat(l2_penalty), *value, gradient);
-    let toward = simd.sub_f32s(gradient, *mean);
-    *mean = simd.mul_add_f32s(splat(1.0 - BETA_MEAN), toward, *mean);
-    let toward = simd.sub_f32s(simd.mul_f32s(gradient, gradient), *square);
-    *square = simd.mul_add_f32s(splat(1.0 - BETA_SQUARE), toward, *square);
-    let deviation = simd.div_f32s(simd.sqrt_f32s(*square), splat(step.square_correction));
-    let direction = simd.div_f32s(*mean, simd.add_f32s(deviation, splat(EPSILON)));
-    *value = simd.mul_add_f32s(splat(-step.rate), direction, *value);
 }

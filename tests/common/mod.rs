@@ -30,27 +30,59 @@ pub struct WorkingDir {
 
 impl WorkingDir {
     pub fn new() -> Self {
-        let working_dir = WorkingDir::without_weights();
-        let weights = working_dir.path("data/weights");
+        WorkingDir::without_weights().add_weights()
+    }
+
+    /// Fewer images: three chunks.
+    #[allow(dead_code)]
+    pub fn small() -> Self {
+        WorkingDir::with_images(4, 4).add_weights()
+    }
+
+    fn add_weights(self) -> Self {
+        let weights = self.path("data/weights");
         fs::create_dir_all(&weights).unwrap();
         let file = "resnet50-sample.pth";
         symlink(sample().path().join("data/sample/weights").join(file), weights.join(file))
             .unwrap();
-        working_dir
+        self
     }
 
     pub fn without_weights() -> Self {
+        WorkingDir::with_images(NUM_CLASSES, usize::MAX)
+    }
+
+    fn with_images(num_classes: usize, num_train: usize) -> Self {
         let working_dir = WorkingDir { dir: TempDir::new().unwrap() };
         for split in ["train", "valid", "test"] {
             let from = sample().path().join("data/sample/images").join(split);
-            for class in sorted_entries(&from).into_iter().take(NUM_CLASSES) {
+            for class in sorted_entries(&from).into_iter().take(num_classes) {
                 let to =
                     working_dir.path("data/dogImages").join(split).join(class.file_name().unwrap());
                 fs::create_dir_all(&to).unwrap();
-                for image in sorted_entries(&class) {
+                for image in sorted_entries(&class).into_iter().take(num_train) {
                     fs::copy(&image, to.join(image.file_name().unwrap())).unwrap();
                 }
             }
+        }
+        working_dir
+    }
+
+    /// The same images with all features computed, so that a run takes a second.
+    #[allow(dead_code)]
+    pub fn with_features() -> Self {
+        static TRAINED: OnceLock<WorkingDir> = OnceLock::new();
+        let trained = TRAINED.get_or_init(|| {
+            let working_dir = WorkingDir::small();
+            let output = working_dir.run(&[]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            working_dir
+        });
+        let working_dir = WorkingDir::small();
+        let features = working_dir.path("TrainedModels/features");
+        fs::create_dir_all(&features).unwrap();
+        for file in sorted_entries(&trained.path("TrainedModels/features")) {
+            fs::copy(&file, features.join(file.file_name().unwrap())).unwrap();
         }
         working_dir
     }

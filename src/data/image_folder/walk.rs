@@ -19,13 +19,15 @@ pub(super) fn walk_images(dir: &Path, skipped: &mut Vec<FileNote>) -> Result<Vec
     let mut visited = HashSet::new();
     while let Some(dir) = pending.pop() {
         // Symlinks may lead to an ancestor, or to one folder along many ways.
-        if !visited.insert(fs::canonicalize(&dir).map_err(Error::io(Action::Read, &dir))?) {
+        let Some(real) = unless_gone(fs::canonicalize(&dir), &dir, skipped)? else { continue };
+        if !visited.insert(real) {
             let reason = "is a symlink to a folder that this class already includes".to_owned();
             skipped.push(FileNote { path: dir, reason });
             continue;
         }
         let mut folders = Vec::new();
-        for entry in list(&dir)? {
+        let Some(entries) = unless_gone(read_entries(&dir), &dir, skipped)? else { continue };
+        for entry in entries {
             match entry.kind() {
                 Kind::Folder => folders.push(entry.path),
                 Kind::Image => files.push(entry.path),
@@ -89,9 +91,30 @@ fn has_image_extension(path: &Path) -> bool {
 
 /// What is in a folder, hidden entries left out, sorted by name.
 pub(super) fn list(dir: &Path) -> Result<Vec<Entry>> {
+    read_entries(dir).map_err(Error::io(Action::Read, dir))
+}
+
+/// What came of reading the folder `dir`; `None`, and a note, when it has been deleted since it was
+/// listed.
+fn unless_gone<T>(
+    result: io::Result<T>,
+    dir: &Path,
+    skipped: &mut Vec<FileNote>,
+) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reason = "was deleted while the data set was read".to_owned();
+            skipped.push(FileNote { path: dir.to_path_buf(), reason });
+            Ok(None)
+        }
+        result => result.map(Some).map_err(Error::io(Action::Read, dir)),
+    }
+}
+
+fn read_entries(dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(Action::Read, dir))? {
-        let path = entry.map_err(Error::io(Action::Read, dir))?.path();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
         if !is_hidden(&path) {
             entries.push(Entry { target: fs::metadata(&path), path });
         }

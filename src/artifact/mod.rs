@@ -1,0 +1,26 @@
+//! What a training leaves in TrainedModels.
+//!
+//! ```text
+//! TrainedModels/
+//! ├── runs/20261125T031500.123Z/     one folder per training: model.pth, model.json, history.jsonl
+//! ├── current -> runs/20261125T...   one rename moves it from one pair to the next
+//! ├── model.pth -> current/model.pth
+//! ├── model.json -> current/model.json
+//! └── history.jsonl -> current/history.jsonl
+//! ```
+
+mod gate;
+mod links;
+mod load;
+mod metadata;
+mod names;
+mod publish;
+mod retention;
+mod save;
+
+pub use gate::{Verdict, judge};
+pub use load::{TrainedModel, load, load_metadata, load_standing, model_path};
+pub use metadata::{BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, Transform};
+pub use names::{HISTORY_FILE, METADATA_FILE, MODEL_FILE, runs_dir};
+pub use publish::publish;
+pub use save::{save, saved_bytes};

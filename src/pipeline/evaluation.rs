@@ -1,0 +1,73 @@
+//! The saved model on the test split as it is now.
+
+use std::path::Path;
+
+use crate::artifact::Metadata;
+use crate::config::NUM_FEATURES;
+use crate::data::FileNote;
+use crate::data::image_folder::{ImageFolder, Split};
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate;
+use crate::features::FeatureMatrix;
+use crate::features::extract::Outcome;
+use crate::job::Job;
+use crate::metrics::Metrics;
+use crate::predictor::Predictor;
+use crate::run::console::Progress;
+
+/// The saved model's measures on the test split.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// What model.json says.
+    pub metadata: Metadata,
+    /// On the images of the test split as they are now.
+    pub test: Metrics,
+    /// Files of the test split that could not be used.
+    pub skipped: Vec<FileNote>,
+}
+
+/// Evaluates the saved model of `job` on its test split.
+///
+/// # Errors
+/// As [`train`](super::train); [`Error::BadData`] when the classes on disk are not those of the model.
+pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
+    let predictor = Predictor::load(job)?;
+    let folder = ImageFolder::scan(&job.data_dir)?;
+    if folder.classes.class_names() != predictor.metadata.class_names {
+        return Err(Error::bad_data(
+            &job.data_dir,
+            format!(
+                "its {} classes are not the {} classes the model was trained on",
+                folder.classes.len(),
+                predictor.metadata.class_names.len()
+            ),
+            "Run `ec2train` to train on this data set, or put the other one back.",
+        ));
+    }
+    let samples = folder.samples(Split::Test);
+    let paths: Vec<&Path> = samples.iter().map(|sample| sample.path.as_path()).collect();
+    let mut progress = Progress::new("test", "images", paths.len() as u64);
+    let outcomes = predictor.extract(&paths, |done| progress.inc(done as u64))?;
+    progress.finish();
+
+    let mut features = FeatureMatrix::new(NUM_FEATURES);
+    let mut skipped = Vec::new();
+    for (sample, outcome) in samples.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Used(used) => {
+                for (_, row) in used.views {
+                    features.push(&row, sample.target);
+                }
+            }
+            Outcome::Skipped(reason) => {
+                skipped.push(FileNote { path: sample.path.clone(), reason });
+            }
+        }
+    }
+    if features.targets.is_empty() {
+        let remedy = "`ec2train check` lists what is wrong with each file.";
+        return Err(Error::bad_data(job.data_dir.join("test"), "holds no usable image", remedy));
+    }
+    let test = evaluate(&predictor.head, &features);
+    Ok(Evaluation { metadata: predictor.metadata, test, skipped })
+}

@@ -1,0 +1,206 @@
+//! A data set's features, with what was found in its files.
+
+use std::fs;
+use std::path::Path;
+
+use crate::artifact::{self, DataSummary};
+use crate::config::{CHUNK, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS};
+use crate::data::FileNote;
+use crate::data::image_folder::{ImageFolder, Sample, Split};
+use crate::data::leakage::find_leaks;
+use crate::data::transform::EvalTransform;
+use crate::data::view::ViewTransform;
+use crate::disk_space;
+use crate::error::{Error, Result};
+use crate::features::FeatureMatrix;
+use crate::features::collect::{Collected, Collection};
+use crate::features::extract::Request;
+use crate::features::file_index::Entry;
+use crate::features::prune::prune;
+use crate::features::recipe::Recipe;
+use crate::features::store::FeatureStore;
+use crate::job::Job;
+use crate::model::backbone::{Backbone, Engine};
+use crate::model::weights::Weights;
+use crate::run::console::Progress;
+use crate::run::status::StatusWriter;
+
+/// Features of every usable image, with what was found on the way.
+pub(super) struct Extracted {
+    /// Train, valid, test.
+    pub(super) splits: [FeatureMatrix; 3],
+    pub(super) data: DataSummary,
+}
+
+/// Takes features from the store, computes what is missing.
+pub(super) fn extract_folder(
+    job: &Job,
+    folder: &ImageFolder,
+    weights: &Weights,
+    engine: Engine,
+    transform: EvalTransform,
+    status: &StatusWriter,
+) -> Result<Extracted> {
+    let samples: Vec<(Split, &Sample)> = Split::ALL
+        .iter()
+        .flat_map(|&split| folder.samples(split).iter().map(move |sample| (split, sample)))
+        .collect();
+    let requests: Vec<Request> = samples
+        .iter()
+        .map(|&(split, sample)| Request { path: &sample.path, num_views: num_views(split) })
+        .collect();
+    let transform = ViewTransform::new(transform);
+    let recipe = Recipe {
+        transform: serde_json::to_value(transform)
+            .map_err(|error| Error::Internal(format!("cannot describe the transform: {error}")))?,
+        weights_sha256: weights.sha256.clone(),
+        engine: engine.name().into(),
+    };
+    let features_dir = job.features_dir();
+    let mut collection = Collection::open(&features_dir, &recipe)?;
+    prune(&features_dir, &[&recipe], STORE_UNUSED_BYTES)?;
+
+    let mut collected = Vec::new();
+    let mut splits = None;
+    // Once more only if features cannot be read back that were there a moment ago.
+    for _ in 0..2 {
+        let stored = collection.stored(&requests);
+        let num_missing = requests.len() - stored.iter().flatten().count();
+        log::info!(
+            "features of {} images are stored, {num_missing} to compute",
+            requests.len() - num_missing
+        );
+        status.stage("features", num_missing);
+        require_space(job, folder, weights, &requests, &stored)?;
+        let mut progress = Progress::new("features", "images", num_missing as u64);
+        let backbone = || Backbone::new(engine, &weights.load()?, CHUNK);
+        collected = collection.collect(
+            &requests,
+            stored,
+            &transform,
+            backbone,
+            job.num_workers,
+            |done| {
+                progress.inc(done as u64);
+                status.inc(done);
+                Ok(())
+            },
+        )?;
+        progress.finish();
+        splits = read_splits(&collection, &samples, &collected);
+        if splits.is_some() {
+            break;
+        }
+    }
+    let splits = splits.ok_or_else(|| {
+        Error::bad_data(
+            &features_dir,
+            "features that were just written cannot be read back",
+            "The disk may be failing: `dmesg` shows it. The folder can be deleted at any time.",
+        )
+    })?;
+
+    let mut skipped = folder.skipped.clone();
+    let mut damaged = Vec::new();
+    let mut contents = Vec::new();
+    for (&(split, sample), collected) in samples.iter().zip(&collected) {
+        let note = |reason| FileNote { path: sample.path.clone(), reason };
+        match collected {
+            Collected::Used(entry) => {
+                contents.push((split, sample.path.as_path(), entry.content));
+                damaged.extend(entry.warning.clone().map(note));
+            }
+            Collected::Skipped(reason) => skipped.push(note(reason.clone())),
+        }
+    }
+    let num_used = |wanted| contents.iter().filter(|(split, ..)| *split == wanted).count();
+    let data = DataSummary {
+        dir: job.data_dir.clone(),
+        fingerprint: fingerprint(&folder.root, &contents),
+        test_fingerprint: Some(test_fingerprint(&samples, &collected)),
+        num_train: num_used(Split::Train),
+        num_valid: num_used(Split::Valid),
+        num_test: num_used(Split::Test),
+        skipped,
+        damaged,
+        leaks: find_leaks(contents.iter().copied()),
+    };
+    Ok(Extracted { splits, data })
+}
+
+/// The head learns from all views of an image and is measured on the first.
+fn num_views(split: Split) -> u32 {
+    if split == Split::Train { TRAIN_VIEWS } else { 1 }
+}
+
+/// The features of each split, or `None` if some cannot be read.
+fn read_splits(
+    collection: &Collection,
+    samples: &[(Split, &Sample)],
+    collected: &[Collected],
+) -> Option<[FeatureMatrix; 3]> {
+    let mut splits = Split::ALL.map(|wanted| {
+        let num_samples = samples.iter().filter(|(split, _)| *split == wanted).count();
+        FeatureMatrix::with_capacity(NUM_FEATURES, num_samples * num_views(wanted) as usize)
+    });
+    let mut row = [0.0; NUM_FEATURES];
+    for (&(split, sample), collected) in samples.iter().zip(collected) {
+        let Collected::Used(entry) = collected else { continue };
+        for view in 0..num_views(split) {
+            if !collection.read(&entry.content, view, &mut row) {
+                return None;
+            }
+            splits[split as usize].push(&row, sample.target);
+        }
+    }
+    Some(splits)
+}
+
+/// Fails before an hour's work, not after it, when the disk has no room for what the run will write.
+fn require_space(
+    job: &Job,
+    folder: &ImageFolder,
+    weights: &Weights,
+    requests: &[Request],
+    stored: &[Option<Entry>],
+) -> Result<()> {
+    let missing = requests.iter().zip(stored).filter(|(_, entry)| entry.is_none());
+    let num_views = missing.map(|(request, _)| u64::from(request.num_views)).sum();
+    let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
+    let needed_bytes = FeatureStore::bytes(num_views)
+        + artifact::saved_bytes(backbone_bytes, folder.classes.len());
+    disk_space::require(&job.model_dir, needed_bytes)
+}
+
+/// BLAKE3 over class and content of every image of test, whatever the files are called.
+fn test_fingerprint(samples: &[(Split, &Sample)], collected: &[Collected]) -> String {
+    let mut images: Vec<(usize, [u8; blake3::OUT_LEN])> = samples
+        .iter()
+        .zip(collected)
+        .filter_map(|((split, sample), collected)| match collected {
+            Collected::Used(entry) if *split == Split::Test => {
+                Some((sample.target, *entry.content.as_bytes()))
+            }
+            _ => None,
+        })
+        .collect();
+    images.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    for (target, content) in images {
+        hasher.update(&(target as u64).to_le_bytes());
+        hasher.update(&content);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// BLAKE3 over the path below `root` and the content of every image.
+fn fingerprint(root: &Path, contents: &[(Split, &Path, blake3::Hash)]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (_, path, content) in contents {
+        let path = path.strip_prefix(root).unwrap_or(path);
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(&[0]);
+        hasher.update(content.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}

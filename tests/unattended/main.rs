@@ -1,0 +1,15 @@
+//! Runs that are killed, stopped, started twice, or find bad files and full disks, with the real binary.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod disk;
+mod kill;
+mod promotion;
+mod run;
+mod start;
+mod stop;
+mod terminal;
