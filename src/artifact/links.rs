@@ -42,7 +42,7 @@ pub(super) fn adopt(dir: &Path) -> Result<()> {
     }
     let is_plain =
         |name: &&str| !is_ours(dir, name) && fs::symlink_metadata(dir.join(name)).is_ok();
-    if !FILES.iter().any(|name| is_plain(&name)) {
+    if !FILES.iter().any(is_plain) {
         return Ok(());
     }
     let unfinished = new_folder(&runs_dir)?;
