@@ -60,8 +60,11 @@ impl Arithmetic for Bf16 {
         num_outputs: usize,
         weight: impl Fn(usize, usize) -> f32,
     ) -> PackedPairs {
-        assert!(segment_len % 2 == 0, "a segment of {segment_len} channels has no whole pairs");
-        assert!(num_outputs % OUTPUTS == 0, "outputs are not a multiple of {OUTPUTS}");
+        assert!(
+            segment_len.is_multiple_of(2),
+            "a segment of {segment_len} channels has no whole pairs"
+        );
+        assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
         let depth = num_segments * segment_len;
         let mut values = Vec::with_capacity(depth / 2 * num_outputs);
         for first in (0..num_outputs).step_by(OUTPUTS) {
