@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::names::{CURRENT_LINK, FILES, METADATA_FILE, MODEL_FILE, RUNS_DIR, run_id};
+use super::names::{CURRENT_LINK, FILES, METADATA_FILE, MODEL_FILE, RUNS_DIR, new_run_id};
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
 
@@ -37,7 +37,7 @@ pub(super) fn adopt(dir: &Path) -> Result<()> {
     let current = dir.join(CURRENT_LINK);
     // A copy that followed links leaves a folder here.
     if fs::symlink_metadata(&current).is_ok_and(|metadata| metadata.is_dir()) {
-        fs::rename(&current, runs_dir.join(run_id()))
+        fs::rename(&current, runs_dir.join(new_run_id(&runs_dir)))
             .map_err(Error::io(Action::Create, &current))?;
     }
     let is_plain =
@@ -53,8 +53,7 @@ pub(super) fn adopt(dir: &Path) -> Result<()> {
             fs::copy(&source, &target).map_err(Error::io(Action::Write, &target))?;
         }
     }
-    let id = run_id();
-    finish_folder(unfinished, &runs_dir, &id)?;
+    let id = finish_folder(unfinished, &runs_dir)?;
     log::info!("{}: the model of before is kept there", runs_dir.join(&id).display());
     set_current(dir, &id)?;
     link_names(dir)?;
@@ -103,14 +102,16 @@ pub(super) fn new_folder(runs_dir: &Path) -> Result<tempfile::TempDir> {
         .map_err(Error::io(Action::Create, runs_dir))
 }
 
-/// Gives it its name.
-pub(super) fn finish_folder(folder: tempfile::TempDir, runs_dir: &Path, id: &str) -> Result<()> {
+/// Gives it a name, which is returned.
+pub(super) fn finish_folder(folder: tempfile::TempDir, runs_dir: &Path) -> Result<String> {
     atomic_file::sync_dir(folder.path())?;
-    let path = runs_dir.join(id);
+    let id = new_run_id(runs_dir);
+    let path = runs_dir.join(&id);
     fs::rename(folder.path(), &path).map_err(Error::io(Action::Create, &path))?;
     // It is no longer where its destructor would delete it.
     let _ = folder.keep();
-    atomic_file::sync_dir(runs_dir)
+    atomic_file::sync_dir(runs_dir)?;
+    Ok(id)
 }
 
 fn is_ours(dir: &Path, name: &str) -> bool {

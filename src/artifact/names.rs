@@ -1,6 +1,8 @@
 //! Names in the folder of artifacts.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -23,12 +25,18 @@ pub fn runs_dir(dir: &Path) -> PathBuf {
     dir.join(RUNS_DIR)
 }
 
-/// Name of the folder of a training that ends now; in the order of time.
-pub(super) fn run_id() -> String {
-    Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string()
+/// Name in `runs_dir` for a training that ends now, which no other has; in the order of time.
+pub(super) fn new_run_id(runs_dir: &Path) -> String {
+    loop {
+        let id = Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
+        if runs_dir.join(&id).symlink_metadata().is_err() {
+            return id;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
-/// Whether [`run_id`] may have made `name`.
+/// Whether [`new_run_id`] may have made `name`.
 pub(super) fn is_run_id(name: &str) -> bool {
     const PATTERN: &[u8] = b"00000000T000000.000Z";
     name.len() == PATTERN.len()
@@ -43,10 +51,15 @@ mod tests {
 
     #[test]
     fn ids_are_told_from_other_names_and_sort_by_time() {
-        let id = run_id();
-        assert!(is_run_id(&id), "{id}");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        assert!(id < run_id());
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..5 {
+            let id = new_run_id(dir.path());
+            assert!(is_run_id(&id), "{id}");
+            std::fs::create_dir(dir.path().join(&id)).unwrap();
+            ids.push(id);
+        }
+        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
         for name in ["best", "20261125T031500.123", "20261125t031500.123Z", ".writing-a"] {
             assert!(!is_run_id(name), "{name}");
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::gate::Verdict;
 use super::metadata::Metadata;
-use super::names::{MODEL_FILE, RUNS_DIR, run_id};
+use super::names::{MODEL_FILE, RUNS_DIR};
 use super::save::save;
 use super::{links, retention};
 use crate::config::KEPT_MODELS;
@@ -33,8 +33,7 @@ pub fn publish(
     if has_links {
         links::adopt(dir)?;
     }
-    let id = run_id();
-    links::finish_folder(unfinished, &runs_dir, &id)?;
+    let id = links::finish_folder(unfinished, &runs_dir)?;
     if metadata.promoted {
         if has_links { links::switch(dir, &id)? } else { links::copy(dir, &id)? }
     }
