@@ -55,7 +55,10 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 // --- Views ------------------------------------------------------------------------------------
 
 /// Views of each train image that the head learns from: the eval transform, then random crops,
-/// mirrored or not. Each view costs as much as an image; what more of them give was not measured.
+/// mirrored or not. Each view costs as much as an image. On the built-in sample they take top-1 on
+/// the test split from 86.7 % to 81.5 % with two and 75.2 % with four (means of three seeds):
+/// crops of this size hide what its textures are told apart by. Photographs with a pretrained
+/// backbone were not at hand.
 pub const TRAIN_VIEWS: u32 = 1;
 /// Smallest and largest part of the image's area that a random crop shows: torchvision's default.
 pub const VIEW_SCALE: [f64; 2] = [0.08, 1.0];

@@ -17,7 +17,8 @@
 //! works on features.
 //!
 //! Without the feature `torch` the engines that need libtorch are left out: those for CPUs with AMX,
-//! and for CPUs without AVX2.
+//! and for CPUs without AVX2. Without `native` all C++ is, and with it the engine in bf16 for CPUs
+//! with AVX512_BF16.
 
 pub mod config;
 pub mod error;

@@ -1,6 +1,7 @@
 //! The kernels against sums taken in f64, for each instruction set of this CPU.
 
 use ec2train::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm};
+use ec2train::kernels::gemm_transposed::gemm_transposed;
 use ec2train::kernels::isa::Isa;
 use ec2train::kernels::pool::{average_pool, max_pool};
 use ec2train::kernels::winograd::{Scratch, Winograd};
@@ -105,6 +106,32 @@ proptest! {
         }
         for pair in results.windows(2) {
             prop_assert_eq!(&pair[0], &pair[1], "instruction sets differ");
+        }
+    }
+
+    #[test]
+    fn a_product_of_a_transposed_matrix_has_the_same_bits(
+        seed in any::<u64>(),
+        num_rows in 1..60usize,
+        depth in 1..100usize,
+        num_panels in 1..4usize,
+    ) {
+        let num_outputs = 32 * num_panels;
+        let rows = values(seed, num_rows * depth);
+        let columns: Vec<f32> =
+            (0..depth * num_rows).map(|i| rows[i % num_rows * depth + i / num_rows]).collect();
+        let weights = values(seed ^ 1, depth * num_outputs);
+        for isa in Isa::supported() {
+            let packed = PackedWeights::new(isa, 1, depth, num_outputs, |d, output| {
+                weights[d * num_outputs + output]
+            });
+            let mut expected = vec![f32::NAN; num_rows * num_outputs];
+            let epilogue = Epilogue { bias: &[], add: false, relu: false };
+            let plain = Contiguous { values: &rows, row_len: depth };
+            gemm(isa, &plain, &packed, epilogue, &mut expected);
+            let mut out = vec![f32::NAN; num_rows * num_outputs];
+            gemm_transposed(isa, &columns, num_rows, &packed, &mut out);
+            prop_assert_eq!(&out, &expected, "{}", isa.name());
         }
     }
 

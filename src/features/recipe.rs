@@ -10,8 +10,9 @@ use super::record::RECORD_BYTES;
 /// The layout of the store's files. Part of their names, so that a file of another layout is never
 /// opened.
 const FORMAT: u32 = 1;
-/// Raised with every change of this program or of a decoder it uses that changes a pixel.
-pub(super) const PIXELS: u32 = 1;
+/// Raised with every change of this program or of a decoder it uses that changes a pixel, or the last
+/// bit of a feature.
+pub(super) const PIXELS: u32 = 2;
 /// A header is a multiple of this long: records begin on a page.
 const HEADER_UNIT_BYTES: usize = 4096;
 

@@ -8,6 +8,7 @@ mod tile;
 use pulp::Simd;
 
 use super::arithmetic::{Arithmetic, MAX_PARTS, Value};
+use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows};
 use super::isa::Isa;
 use tile::{MAX_ROWS, OUTPUTS, Rounding, Tile};
@@ -23,10 +24,10 @@ pub struct Bf16 {
 }
 
 impl Bf16 {
-    /// `None` where the CPU lacks the instructions.
+    /// `None` where the CPU lacks the instructions, or `ONEDNN_MAX_CPU_ISA` withholds them.
     pub fn detect() -> Option<Self> {
         let isa = Isa::fastest();
-        let has_bf16 = is_x86_feature_detected!("avx512bf16");
+        let has_bf16 = is_x86_feature_detected!("avx512bf16") && cap::leaves(Level::Avx512Bf16);
         (has_bf16 && matches!(isa, Isa::Avx512(_))).then_some(Bf16 { isa })
     }
 }

@@ -12,7 +12,7 @@ use pulp::Simd;
 use super::isa::{Isa, Kernel};
 
 /// Vectors of outputs in a tile.
-const PANEL_VECTORS: usize = 2;
+pub(super) const PANEL_VECTORS: usize = 2;
 /// Rows of a tile with 16 vector registers: 12 accumulators, 2 weights, 1 value of a row.
 const TILE_ROWS: usize = 6;
 /// Rows of a tile with 32 vector registers.
@@ -180,7 +180,7 @@ pub fn gemm(
 
 /// Rows of a tile, by the vectors' length.
 #[inline(always)]
-const fn tile_rows(lanes: usize) -> usize {
+pub(super) const fn tile_rows(lanes: usize) -> usize {
     if lanes == 16 { TILE_ROWS_AVX512 } else { TILE_ROWS }
 }
 
@@ -316,7 +316,7 @@ fn multiply_add<S: Simd, const LEN: usize>(
 /// Calls `f` with each number below `LEN`, which is at most 12. The calls are written out, since an array
 /// of vectors stays in registers only as long as no loop finds its elements.
 #[inline(always)]
-fn unroll<const LEN: usize>(mut f: impl FnMut(usize)) {
+pub(super) fn unroll<const LEN: usize>(mut f: impl FnMut(usize)) {
     macro_rules! call {
         ($($i:literal)*) => {
             $(if $i < LEN {
@@ -328,6 +328,6 @@ fn unroll<const LEN: usize>(mut f: impl FnMut(usize)) {
 }
 
 #[inline(always)]
-fn panels<S: Simd>(values: &[f32]) -> &[[S::f32s; PANEL_VECTORS]] {
+pub(super) fn panels<S: Simd>(values: &[f32]) -> &[[S::f32s; PANEL_VECTORS]] {
     S::as_simd_f32s(values).0.as_chunks().0
 }

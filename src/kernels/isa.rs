@@ -4,6 +4,9 @@
 
 use pulp::Simd;
 
+#[cfg(target_arch = "x86_64")]
+use super::cap::{self, Level};
+
 /// An instruction set that this CPU is known to have: only [`Isa::supported`] makes one with vectors.
 #[derive(Debug, Clone, Copy)]
 pub enum Isa {
@@ -30,13 +33,13 @@ impl Isa {
         Isa::supported().first().copied().unwrap_or(Isa::Portable)
     }
 
-    /// The vector instructions of this CPU, the fastest first.
+    /// The vector instructions of this CPU that `ONEDNN_MAX_CPU_ISA` leaves, the fastest first.
     pub fn supported() -> Vec<Isa> {
         #[cfg(target_arch = "x86_64")]
         {
-            let avx512 = pulp::x86::V4::try_new().map(Isa::Avx512);
-            let avx2 = pulp::x86::V3::try_new().map(Isa::Avx2);
-            avx512.into_iter().chain(avx2).collect()
+            let avx512 = pulp::x86::V4::try_new().filter(|_| cap::leaves(Level::Avx512));
+            let avx2 = pulp::x86::V3::try_new().filter(|_| cap::leaves(Level::Avx2));
+            avx512.map(Isa::Avx512).into_iter().chain(avx2.map(Isa::Avx2)).collect()
         }
         #[cfg(not(target_arch = "x86_64"))]
         Vec::new()

@@ -10,8 +10,10 @@
 pub mod arithmetic;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 pub mod bf16;
+mod cap;
 pub mod fetch;
 pub mod gemm;
+pub mod gemm_transposed;
 pub mod isa;
 pub mod pool;
 pub mod winograd;

@@ -9,6 +9,7 @@ use super::scaling::Scaling;
 use super::update::{Step, Update};
 use crate::features::FeatureMatrix;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
+use crate::kernels::gemm_transposed::gemm_transposed;
 use crate::kernels::isa::Isa;
 use crate::model::head::Head;
 
@@ -60,8 +61,6 @@ struct Block {
     gradients: Vec<f32>,
     /// `[B, features]`, scaled.
     rows: Vec<f32>,
-    /// `[features, B]`, the same.
-    columns: Vec<f32>,
     /// `[B, C]`: what these features contribute.
     logits: Vec<f32>,
 }
@@ -87,7 +86,6 @@ impl<'a> Adam<'a> {
                     squares: zeros.clone(),
                     gradients: zeros,
                     rows: Vec::new(),
-                    columns: Vec::new(),
                     logits: Vec::new(),
                 }
             })
@@ -239,16 +237,10 @@ impl Block {
     fn forward(&mut self, isa: Isa, train: &FeatureMatrix, scaling: &Scaling, batch: &[usize]) {
         let len = self.features.len();
         self.rows.resize(batch.len() * len, 0.0);
-        self.columns.resize(batch.len() * len, 0.0);
         self.logits.resize(batch.len() * self.weights.num_outputs(), 0.0);
         for (row, &index) in self.rows.chunks_exact_mut(len).zip(batch) {
             let first = index * train.num_features + self.features.start;
             scaling.apply(self.features.start, &train.values[first..first + len], row);
-        }
-        for (feature, column) in self.columns.chunks_exact_mut(batch.len()).enumerate() {
-            for (value, row) in column.iter_mut().zip(self.rows.chunks_exact(len)) {
-                *value = row[feature];
-            }
         }
         let rows = Contiguous { values: &self.rows, row_len: len };
         let epilogue = Epilogue { bias: &[], add: false, relu: false };
@@ -264,11 +256,9 @@ impl Block {
         step: Step,
     ) {
         let len = self.features.len();
-        let rows = Contiguous { values: &self.columns, row_len: self.columns.len() / len };
         let panels = self.gradients.chunks_exact_mut(len * self.weights.panel());
         for (logit_gradients, gradients) in logit_gradients.iter().zip(panels) {
-            let epilogue = Epilogue { bias: &[], add: false, relu: false };
-            gemm(isa, &rows, logit_gradients, epilogue, gradients);
+            gemm_transposed(isa, &self.rows, len, logit_gradients, gradients);
         }
         isa.run(Update {
             values: self.weights.values_mut(),

@@ -37,7 +37,7 @@ impl Engine {
             engines.push(Engine::OnednnBf16);
         }
         #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        engines.extend(own_bf16().map(Engine::SimdBf16));
+        engines.extend(Bf16::detect().map(Engine::SimdBf16));
         engines.extend(Isa::supported().into_iter().map(Engine::Simd));
         #[cfg(feature = "torch")]
         {
@@ -61,7 +61,7 @@ impl Engine {
             }
         }
         #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        if let Some(bf16) = own_bf16() {
+        if let Some(bf16) = Bf16::detect() {
             return Engine::SimdBf16(bf16);
         }
         Engine::Simd(Isa::fastest())
@@ -85,19 +85,6 @@ impl Engine {
             Engine::Libtorch => "fp32-libtorch",
         }
     }
-}
-
-/// The kernels in bf16, where the CPU runs them and oneDNN's variable, which stands for an older CPU,
-/// does not withhold them.
-#[cfg(all(feature = "native", target_arch = "x86_64"))]
-fn own_bf16() -> Option<Bf16> {
-    let cap = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"].iter().find_map(std::env::var_os);
-    let cap = cap.map(|cap| cap.to_string_lossy().to_ascii_uppercase());
-    let is_withheld = cap.is_some_and(|cap| {
-        !["", "ALL", "DEFAULT"].contains(&cap.as_str())
-            && !["BF16", "FP16", "AMX", "AVX10"].iter().any(|level| cap.contains(level))
-    });
-    Bf16::detect().filter(|_| !is_withheld)
 }
 
 impl fmt::Display for Engine {

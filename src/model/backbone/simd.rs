@@ -7,6 +7,8 @@ mod stem;
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::kernels::arithmetic::{Arithmetic, Value};
@@ -70,11 +72,16 @@ impl<A: Arithmetic> SimdBackbone<A> {
     pub fn new(arithmetic: A, state_dict: &StateDict) -> Result<Self> {
         let stem = Stem::new(arithmetic, state_dict)?;
         let mut side = SIDE / 4;
-        let mut blocks = Vec::new();
-        for block in resnet::bottlenecks() {
-            blocks.push(Block::new(arithmetic, state_dict, &block, side)?);
-            side /= block.convs[1].stride;
+        let mut bottlenecks = Vec::new();
+        for bottleneck in resnet::bottlenecks() {
+            let out_side = side / bottleneck.convs[1].stride;
+            bottlenecks.push((bottleneck, side));
+            side = out_side;
         }
+        let blocks = bottlenecks
+            .par_iter()
+            .map(|(bottleneck, side)| Block::new(arithmetic, state_dict, bottleneck, *side))
+            .collect::<Result<_>>()?;
         Ok(SimdBackbone { arithmetic, layers: Arc::new(Layers { stem, blocks }) })
     }
 

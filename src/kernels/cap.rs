@@ -1,0 +1,52 @@
+//! Instructions that the environment withholds.
+//!
+//! `ONEDNN_MAX_CPU_ISA`, or `DNNL_MAX_CPU_ISA` as it was called, limits what oneDNN uses; these kernels
+//! obey it too, so that a newer CPU stands in for an older one as a whole.
+
+use std::env;
+
+/// Levels of instructions that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Avx2,
+    Avx512,
+    #[cfg_attr(not(feature = "native"), allow(dead_code))]
+    Avx512Bf16,
+}
+
+/// oneDNN's names of the levels below each of ours, from the lowest.
+const BELOW_AVX2: [&str; 2] = ["SSE41", "AVX"];
+const BELOW_AVX512: [&str; 3] = ["AVX2", "AVX2_VNNI", "AVX2_VNNI_2"];
+const BELOW_AVX512_BF16: [&str; 2] = ["AVX512_CORE", "AVX512_CORE_VNNI"];
+
+/// Whether the environment leaves `level`.
+pub(super) fn leaves(level: Level) -> bool {
+    let cap = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"].iter().find_map(env::var_os);
+    cap.is_none_or(|cap| includes(&cap.to_string_lossy(), level))
+}
+
+/// Whether `cap` is at least `level`. One that oneDNN does not know limits nothing, as there.
+fn includes(cap: &str, level: Level) -> bool {
+    let cap = cap.to_ascii_uppercase();
+    let is_below = |names: &[&str]| names.contains(&cap.as_str());
+    !(is_below(&BELOW_AVX2)
+        || level != Level::Avx2 && is_below(&BELOW_AVX512)
+        || level == Level::Avx512Bf16 && is_below(&BELOW_AVX512_BF16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cap_withholds_what_is_above_it() {
+        let left =
+            |cap| [Level::Avx2, Level::Avx512, Level::Avx512Bf16].map(|level| includes(cap, level));
+        assert_eq!(left("AVX"), [false, false, false]);
+        assert_eq!(left("avx2"), [true, false, false]);
+        assert_eq!(left("AVX512_CORE"), [true, true, false]);
+        for cap in ["AVX512_CORE_BF16", "AVX512_CORE_AMX", "AVX10_1_512", "ALL", "default", ""] {
+            assert_eq!(left(cap), [true, true, true], "{cap}");
+        }
+    }
+}
