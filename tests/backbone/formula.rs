@@ -68,6 +68,7 @@ pub fn assert_close(found: &[f32], expected: &[f32]) {
     }
 }
 
+#[cfg(feature = "native")]
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
@@ -76,6 +77,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Fails where the cosine of an image's features is less than `least`.
+#[cfg(feature = "native")]
 pub fn assert_aligned(found: &[f32], expected: &[f32], least: f64) {
     for (found, expected) in found.chunks_exact(2048).zip(expected.chunks_exact(2048)) {
         let cosine = cosine(found, expected);

@@ -2,6 +2,8 @@
 //! formula.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+mod bf16;
 mod formula;
 #[cfg(feature = "torch")]
 mod libtorch;
