@@ -11,6 +11,7 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{WorkingDir, command, sorted_entries, text};
+use ec2train::model::backbone::Engine;
 
 /// Six classes with 5 train, 1 valid and 1 test image.
 const NUM_IMAGES: usize = 42;
@@ -60,7 +61,7 @@ fn only_what_is_missing_changed_or_damaged_is_computed_and_the_model_is_the_same
     let first = train(&working_dir);
     assert_eq!(stored_and_computed(&first), (0, NUM_IMAGES));
     let expected = model(&working_dir);
-    assert_eq!(working_dir.metadata()["engine"].as_str().unwrap()[..4], *"fp32");
+    assert_eq!(working_dir.metadata()["engine"], Engine::fastest().name());
 
     let second = train(&working_dir);
     assert_eq!(stored_and_computed(&second), (NUM_IMAGES, 0));
