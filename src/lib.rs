@@ -27,6 +27,7 @@ pub mod atomic_file;
 pub mod digest;
 pub mod disk_space;
 pub mod fetch;
+mod file_stat;
 
 pub mod data;
 pub mod kernels;

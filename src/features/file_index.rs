@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
-use line::{Stat, parse, parse_compacted, write, write_compacted};
+use crate::file_stat::Stat;
+use line::{parse, parse_compacted, write, write_compacted};
 
 /// How much older than its reading a file's last change must be. What changes a file twice within
 /// one tick of its file system's clock leaves the same times twice ("racily clean" in git); the

@@ -1,7 +1,6 @@
 //! The backbone's weights file: which one, whether it is whole, what it holds.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::resnet;
@@ -9,6 +8,7 @@ use super::state_dict::{Dtype, StateDict, TensorData};
 use crate::config::{RESIZE_V1, RESIZE_V2, WEIGHTS_URLS};
 use crate::digest;
 use crate::error::{Action, Error, Result};
+use crate::file_stat::Stat;
 
 /// A weights file that is whole. Its tensors are read when they are needed: 100 MB that a run can do
 /// without while it computes features.
@@ -24,25 +24,8 @@ pub struct Weights {
     stat: Stat,
 }
 
-/// What of a file's metadata changes when its content does.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    size: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stat {
-    fn of(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).map_err(Error::io(Action::Read, path))?;
-        Ok(Stat {
-            size: metadata.size(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
+fn stat(path: &Path) -> Result<Stat> {
+    fs::metadata(path).map(|metadata| Stat::of(&metadata)).map_err(Error::io(Action::Read, path))
 }
 
 impl Weights {
@@ -53,7 +36,7 @@ impl Weights {
     /// in its name.
     pub fn locate(dir: &Path, preferred: &str) -> Result<Self> {
         let path = find(dir, preferred)?;
-        let stat = Stat::of(&path)?;
+        let stat = stat(&path)?;
         let (sha256, _) = digest::of_file(&path)?;
         require_name_matches(&path, &sha256)?;
         Ok(Weights { resize: resize_of(&path), path, sha256, stat })
@@ -66,7 +49,7 @@ impl Weights {
     pub fn load(&self) -> Result<StateDict> {
         let mut state_dict = StateDict::load(&self.path)?;
         // Hashed again only where something touched it: 0.1 s that matter to a run with nothing new.
-        let is_touched = Stat::of(&self.path)? != self.stat;
+        let is_touched = stat(&self.path)? != self.stat;
         if is_touched && digest::of_file(&self.path)?.0 != self.sha256 {
             return Err(Error::bad_data(
                 &self.path,

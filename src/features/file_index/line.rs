@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fs::Metadata;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,36 +11,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Entry;
 use crate::features::recipe::PIXELS;
+use crate::file_stat::Stat;
 
 /// Raised with every change of what lines mean. It seeds the checksums, as does what the decoder
 /// does, which the warnings depend on: lines of other versions look damaged and are ignored.
 const FORMAT: u32 = 1;
 const SEED: u64 = (FORMAT as u64) << 32 | PIXELS as u64;
 const CHECKSUM_DIGITS: usize = 16;
-
-/// What of a file's metadata changes when its content does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stat {
-    size: u64,
-    /// Last change of the content, ns since 1970.
-    mtime_ns: i64,
-    /// Last change of the content or the metadata. No program can set it back.
-    ctime_ns: i64,
-    inode: u64,
-}
-
-impl Stat {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        // Wraps in the year 2262; two times that differ still do.
-        let ns = |s: i64, ns: i64| s.wrapping_mul(1_000_000_000).wrapping_add(ns);
-        Stat {
-            size: metadata.size(),
-            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
-            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
-            inode: metadata.ino(),
-        }
-    }
-}
 
 /// What the JSON of a file's line holds.
 #[derive(Serialize, Deserialize)]

@@ -1,0 +1,28 @@
+//! Whether a file is still the one it was.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
+/// What of a file's metadata changes when its content does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) size: u64,
+    /// Last change of the content, ns since 1970.
+    pub(crate) mtime_ns: i64,
+    /// Last change of the content or the metadata. No program can set it back.
+    pub(crate) ctime_ns: i64,
+    pub(crate) inode: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        // Wraps in the year 2262; two times that differ still do.
+        let ns = |s: i64, ns: i64| s.wrapping_mul(1_000_000_000).wrapping_add(ns);
+        Stat {
+            size: metadata.size(),
+            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        }
+    }
+}
