@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod extraction;
+mod inputs;
 mod report;
 
 use std::collections::HashSet;
@@ -43,10 +44,13 @@ pub struct Trained {
     pub metadata: Metadata,
     /// Its model.pth, in a folder of this training's own.
     pub model_path: PathBuf,
+    /// Whether it was made by this run. If not, it is the standing model, which this run would have
+    /// made again.
+    pub is_new: bool,
 }
 
 /// Trains, tests and saves, as `job` says. Goes on from where an earlier run of the same job was
-/// stopped or killed, to the same bytes of model.pth.
+/// stopped or killed, to the same bytes of model.pth; leaves a standing model that has those bytes.
 ///
 /// # Errors
 /// Everything a user can mend is named in the error. The model of the run before stands until the
@@ -80,12 +84,12 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     }
 
     status.stage("reading the folders", 0);
-    // At once, as below: a run with nothing new to compute takes half a second.
-    let (folder, weights) = rayon::join(
-        || ImageFolder::scan(&job.data_dir),
+    // At once: in a run with nothing new to compute, hashing the two models takes the longest.
+    let ((folder, standing), weights) = rayon::join(
+        || (ImageFolder::scan(&job.data_dir), artifact::load_standing(&job.model_dir)),
         || Weights::locate(&job.weights_dir, job.weights_file),
     );
-    let (folder, weights) = (folder?, weights?);
+    let (folder, standing, weights) = (folder?, standing?, weights?);
     let num_classes = folder.classes.len();
     log::info!(
         "{}: {num_classes} classes; {} train, {} valid, {} test images",
@@ -111,6 +115,19 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         require_all_classes(&folder, split, |sample| !skipped.contains(sample.path.as_path()))?;
     }
 
+    let class_names = folder.classes.class_names();
+    let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
+    let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
+    if let Some(metadata) = standing.clone().filter(|it| inputs.is_some() && it.inputs == inputs) {
+        log::info!(
+            "nothing has changed since {}, when the standing model was trained: it stays as it is",
+            metadata.created.strftime("%F %T UTC")
+        );
+        discard(&checkpoint);
+        let model_path = artifact::model_path(&job.model_dir);
+        return Ok(Trained { metadata, model_path, is_new: false });
+    }
+
     let fit_started = Instant::now();
     status.stage("epochs", job.hyperparameters.max_epochs);
     let [train, valid, test] = &extracted.splits;
@@ -119,7 +136,6 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         status.epoch(epoch);
         Ok(())
     };
-    let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
     let fitted = fit::fit_with_checkpoint(
         train,
         valid,
@@ -148,9 +164,7 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
     let needed_bytes = artifact::saved_bytes(backbone_bytes, num_classes);
     signals::check()?;
-    let (state_dict, standing) =
-        rayon::join(|| weights.load(), || artifact::load_standing(&job.model_dir));
-    let (mut state_dict, standing) = (state_dict?, standing?);
+    let mut state_dict = weights.load()?;
     fitted.head.write_to(&mut state_dict);
     let total_seconds = started.elapsed().as_secs_f64();
     let observed = watch.end(total_seconds);
@@ -161,7 +175,8 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         description: describe(job.kind).into(),
         architecture: "resnet50".into(),
         model_sha256: String::new(),
-        class_names: folder.classes.class_names().to_vec(),
+        inputs,
+        class_names: class_names.to_vec(),
         transform: Transform {
             resize: transform.resize,
             crop: transform.crop,
@@ -196,10 +211,14 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let model_path =
         artifact::publish(&job.model_dir, &state_dict, &mut metadata, &fitted.history, verdict)
             .map_err(|error| disk_space::explain(error, needed_bytes))?;
-    // Whatever comes now, the model is safe and the run a success.
+    discard(&checkpoint);
+    log::info!("{}", metadata.cost);
+    Ok(Trained { metadata, model_path, is_new: true })
+}
+
+/// The model is safe and the run a success, whatever comes of this.
+fn discard(checkpoint: &Checkpoint) {
     if let Err(error) = checkpoint.remove() {
         log::warn!("{error}");
     }
-    log::info!("{}", metadata.cost);
-    Ok(Trained { metadata, model_path })
 }

@@ -30,6 +30,10 @@ pub struct Metadata {
     pub architecture: String,
     /// SHA-256 of model.pth: tells whether the two files belong together.
     pub model_sha256: String,
+    /// BLAKE3 over all that the model follows from: a run with the same would make it again. `None` of
+    /// a model from before this was recorded.
+    #[serde(default)]
+    pub inputs: Option<String>,
     /// In the order of the head's outputs.
     pub class_names: Vec<String>,
     /// From an image to the network's input.

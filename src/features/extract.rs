@@ -5,6 +5,7 @@
 //! worker computed them.
 
 use std::fs::Metadata;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -71,7 +72,7 @@ pub fn extract(
     num_workers: usize,
     mut on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
 ) -> Result<()> {
-    let chunks: Vec<&[Request]> = requests.chunks(CHUNK).collect();
+    let chunks = chunks(requests.len(), num_workers);
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
@@ -85,17 +86,17 @@ pub fn extract(
                 while !failed.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(chunk) = chunks.get(index) else { break };
-                    if sender.send((index, worker.extract_chunk(chunk))).is_err() {
+                    let outcomes = worker.extract_chunk(&requests[chunk.clone()]);
+                    if sender.send((chunk.start, outcomes)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for (chunk, outcomes) in receiver {
+        for (first, outcomes) in receiver {
             let reported = outcomes.and_then(|outcomes| {
-                let indices = chunk * CHUNK..;
-                indices.zip(outcomes).try_for_each(|(index, outcome)| on_outcome(index, outcome))
+                (first..).zip(outcomes).try_for_each(|(index, outcome)| on_outcome(index, outcome))
             });
             if result.is_ok() && reported.is_err() {
                 failed.store(true, Ordering::Relaxed);
@@ -104,6 +105,20 @@ pub fn extract(
         }
     });
     result
+}
+
+/// Whole chunks, and what is left shared out evenly, so that no worker waits long for another at the
+/// end: half a second's work when ten images of a data set are new.
+fn chunks(num_requests: usize, num_workers: usize) -> Vec<Range<usize>> {
+    let num_workers = num_workers.max(1);
+    let round = CHUNK * num_workers;
+    let num_whole = num_requests / round * round;
+    let share = (num_requests - num_whole).div_ceil(num_workers).max(1);
+    let divide = |range: Range<usize>, len: usize| {
+        let end = range.end;
+        range.step_by(len).map(move |first| first..end.min(first + len))
+    };
+    divide(0..num_whole, CHUNK).chain(divide(num_whole..num_requests, share)).collect()
 }
 
 /// What a thread needs to compute chunks without allocating for each image.
@@ -186,4 +201,23 @@ fn read(path: &Path) -> Result<(Used, RgbImage)> {
     let content = blake3::hash(&bytes);
     let used = Used { content, warning: decoded.warning, metadata, read_at, views: Vec::new() };
     Ok((used, decoded.image))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_every_request_once_and_the_rest_is_shared_out() {
+        for num_workers in 1..=5 {
+            for num_requests in 0..200 {
+                let chunks = chunks(num_requests, num_workers);
+                let all: Vec<usize> = chunks.iter().cloned().flatten().collect();
+                assert_eq!(all, (0..num_requests).collect::<Vec<_>>());
+                assert!(chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
+            }
+        }
+        assert_eq!(chunks(10, 2), [0..5, 5..10]);
+        assert_eq!(chunks(18, 2), [0..8, 8..16, 16..17, 17..18]);
+    }
 }

@@ -118,7 +118,7 @@ impl Checkpoint {
 }
 
 /// A hash of all that decides on a fit.
-pub(super) fn key(
+pub(crate) fn key(
     train: &FeatureMatrix,
     valid: &FeatureMatrix,
     num_classes: usize,
