@@ -10,9 +10,10 @@ use super::record::RECORD_BYTES;
 /// The layout of the store's files. Part of their names, so that a file of another layout is never
 /// opened.
 const FORMAT: u32 = 1;
-/// Raised with every change of this program or of a decoder it uses that changes a pixel, or the last
-/// bit of a feature.
-pub(super) const PIXELS: u32 = 2;
+/// Raised with every change of this program or of a decoder it uses that changes a pixel.
+pub(super) const PIXELS: u32 = 1;
+/// Raised with every change of this program that changes the last bit of a feature of the same pixels.
+const ARITHMETIC: u32 = 1;
 /// A header is a multiple of this long: records begin on a page.
 const HEADER_UNIT_BYTES: usize = 4096;
 
@@ -32,6 +33,7 @@ pub struct Recipe {
 struct Header<'a> {
     ec2train_features: u32,
     pixels: u32,
+    arithmetic: u32,
     num_features: usize,
     record_bytes: usize,
     recipe: &'a Recipe,
@@ -53,6 +55,7 @@ impl Recipe {
         let header = Header {
             ec2train_features: FORMAT,
             pixels: PIXELS,
+            arithmetic: ARITHMETIC,
             num_features: NUM_FEATURES,
             record_bytes: RECORD_BYTES,
             recipe: self,
