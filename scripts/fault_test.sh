@@ -47,11 +47,16 @@ pause_ms() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 below() { echo $(((RANDOM * 32768 + RANDOM) % $1)); }
 model_hash() { sha256sum TrainedModels/model.pth | cut -d ' ' -f 1; }
 
+last_class() {
+    local classes=(data/dogImages/train/*/)
+    basename "${classes[-1]}"
+}
+
 # Gives the last class another name: another model by model.json, of the same bytes, so that a run has
 # something to do when all features are there.
 rename_class() {
     local class split
-    class=$(ls data/dogImages/train | tail -n 1)
+    class=$(last_class)
     for split in train valid test; do
         mv "data/dogImages/$split/$class" "data/dogImages/$split/$renamed"
     done
@@ -88,7 +93,7 @@ read_pairs() {
 say "an undisturbed run of all images"
 "$program" > first.out 2> first.log || { cat first.log >&2; die "the undisturbed run failed"; }
 expected=$(model_hash)
-renamed=$(ls data/dogImages/train | tail -n 1)_
+renamed=$(last_class)_
 rename_class
 forget
 start=$(now_ms)
