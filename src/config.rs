@@ -101,6 +101,9 @@ pub const MODEL_DIR: &str = "TrainedModels";
 /// Rows that `ec2train bench --save` appends.
 pub const BENCH_CSV: &str = "TrainedModels/bench/bench.csv";
 
+/// What `ec2train export` writes, below the folder of the artifacts.
+pub const EXPORT_DIR: &str = "export";
+
 // --- Running unattended -----------------------------------------------------------------------
 
 /// Trainings whose models are kept, the standing one besides: 95 MB each.

@@ -66,6 +66,11 @@ impl Job {
         self.model_dir.join(config::CHECKPOINT_FILE)
     }
 
+    /// Receives the model in the formats of other programs.
+    pub fn export_dir(&self) -> PathBuf {
+        self.model_dir.join(config::EXPORT_DIR)
+    }
+
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
         self.model_dir.join(config::FEATURES_DIR)

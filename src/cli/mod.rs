@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod evaluate;
+mod export;
 mod predict;
 mod status;
 mod train;
@@ -48,6 +49,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the saved model in the formats of other programs, into TrainedModels/export
+    Export(export::Arguments),
     /// Read every image of the data set and report what is wrong
     Check {
         /// Write JSON
@@ -84,13 +87,18 @@ impl Cli {
         let job = if self.sample { Job::sample() } else { Job::real() };
         let command = self.command.unwrap_or(Command::Train);
         // What keeps nothing may be ended by the operating system.
-        if matches!(command, Command::Train | Command::Fetch | Command::Sample) {
+        let keeps_files = matches!(
+            command,
+            Command::Train | Command::Export(_) | Command::Fetch | Command::Sample
+        );
+        if keeps_files {
             signals::install()?;
         }
         match command {
             Command::Train => train::run(&job),
             Command::Evaluate => evaluate::run(&job),
             Command::Predict { images, json } => predict::run(&job, &images, json),
+            Command::Export(arguments) => export::run(&job, &arguments),
             Command::Check { json } => check::run(&job, json),
             Command::Bench { json, save } => bench::run(json, save),
             Command::Status { json } => status::run(&job, json),

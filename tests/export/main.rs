@@ -1,0 +1,9 @@
+//! `ec2train export`, with the real binary.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod faults;
+mod files;
+mod safetensors;
