@@ -99,6 +99,18 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The command line asks for what this build leaves out. Exit code 64.
+    #[error(
+        "this build cannot write {what}: it has been built without the feature `{feature}`\n  \
+             `cargo build --release` builds the program with it."
+    )]
+    NotBuiltIn {
+        /// What cannot be done.
+        what: String,
+        /// The feature of Cargo.toml.
+        feature: &'static str,
+    },
+
     /// A library failed where no input of the user's is to blame. Exit code 70.
     #[error("internal error: {0}")]
     Internal(String),
@@ -141,6 +153,7 @@ impl Error {
             Error::Download { .. } => 69,
             Error::Busy { .. } => 75,
             Error::Stopped(reason) => reason.exit_code(),
+            Error::NotBuiltIn { .. } => 64,
             Error::Internal(_) => 70,
             Error::Io { action, source, .. } => match (source.kind(), action) {
                 (io::ErrorKind::PermissionDenied, _) => 77,

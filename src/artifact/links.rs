@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::names::{CURRENT_LINK, FILES, METADATA_FILE, MODEL_FILE, RUNS_DIR, new_run_id};
@@ -95,11 +95,7 @@ pub(super) fn copy(dir: &Path, id: &str) -> Result<()> {
 /// A folder in `runs_dir` that no reader sees yet.
 pub(super) fn new_folder(runs_dir: &Path) -> Result<tempfile::TempDir> {
     atomic_file::create_dir(runs_dir)?;
-    tempfile::Builder::new()
-        .prefix(atomic_file::PREFIX)
-        .permissions(fs::Permissions::from_mode(0o777))
-        .tempdir_in(runs_dir)
-        .map_err(Error::io(Action::Create, runs_dir))
+    atomic_file::temporary_dir_in(runs_dir)
 }
 
 /// Gives it a name, which is returned.

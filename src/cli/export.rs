@@ -33,11 +33,24 @@ impl ValueEnum for Format {
 pub fn run(job: &Job, arguments: &Arguments) -> Result<()> {
     let model = artifact::load(&job.model_dir)?;
     let formats = match arguments.formats.as_slice() {
-        [] => &Format::ALL,
-        chosen => chosen,
+        [] => all_built_in(),
+        chosen => chosen.to_vec(),
     };
-    let exported = export::export(&model, formats, &job.export_dir())?;
+    let exported = export::export(&model, &formats, &job.export_dir())?;
     print(&exported.iter().map(line).collect::<String>())
+}
+
+fn all_built_in() -> Vec<Format> {
+    let (built_in, others): (Vec<_>, Vec<_>) =
+        Format::ALL.into_iter().partition(|format| format.is_built_in());
+    for format in others {
+        log::warn!(
+            "{} is left out: this build cannot write {}, which takes the feature `torch`",
+            format.file_name(),
+            format.name()
+        );
+    }
+    built_in
 }
 
 fn line(Exported { format, path, num_bytes }: &Exported) -> String {

@@ -18,6 +18,12 @@ pub(super) fn describe(metadata: &Metadata) -> Result<Vec<(&'static str, String)
     ])
 }
 
+/// What model.json of the artifact says.
+#[cfg(feature = "torch")]
+pub(super) fn model_json(metadata: &Metadata) -> Result<String> {
+    json(metadata)
+}
+
 fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))

@@ -5,16 +5,34 @@
 pub enum Format {
     /// All tensors of model.pth under torchvision's names: `safetensors.torch.load_file`.
     Safetensors,
+    /// The network from pixels to logits: ONNX Runtime, OpenVINO, TensorRT, and most else.
+    Onnx,
+    /// The network for `torch.jit.load`, without Python code. Needs libtorch to be written.
+    TorchScript,
+    /// The same in the archive that PyTorch's container on SageMaker starts from.
+    SageMaker,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 1] = [Format::Safetensors];
+    pub const ALL: [Format; 4] =
+        [Format::Safetensors, Format::Onnx, Format::TorchScript, Format::SageMaker];
+
+    /// Whether this build can write it.
+    pub const fn is_built_in(self) -> bool {
+        match self {
+            Format::Safetensors | Format::Onnx => true,
+            Format::TorchScript | Format::SageMaker => cfg!(feature = "torch"),
+        }
+    }
 
     /// As on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Format::Safetensors => "safetensors",
+            Format::Onnx => "onnx",
+            Format::TorchScript => "torchscript",
+            Format::SageMaker => "sagemaker",
         }
     }
 
@@ -22,6 +40,9 @@ impl Format {
     pub const fn file_name(self) -> &'static str {
         match self {
             Format::Safetensors => "model.safetensors",
+            Format::Onnx => "model.onnx",
+            Format::TorchScript => "model.pt",
+            Format::SageMaker => "model.tar.gz",
         }
     }
 
@@ -29,6 +50,9 @@ impl Format {
     pub const fn summary(self) -> &'static str {
         match self {
             Format::Safetensors => "tensors under torchvision's names",
+            Format::Onnx => "the network, for ONNX Runtime and others",
+            Format::TorchScript => "the network, for torch.jit.load",
+            Format::SageMaker => "the same, for an endpoint with PyTorch's own container",
         }
     }
 }

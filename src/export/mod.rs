@@ -2,6 +2,11 @@
 
 mod description;
 mod format;
+pub mod onnx;
+#[cfg(feature = "torch")]
+mod sagemaker;
+#[cfg(feature = "torch")]
+mod torchscript;
 mod write;
 
 pub use format::Format;

@@ -1,10 +1,16 @@
 //! Writing a model in the formats that are asked for.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use prost::Message;
 
 use super::description::describe;
 use super::format::Format;
+use super::onnx;
+#[cfg(feature = "torch")]
+use super::{sagemaker, torchscript};
 use crate::artifact::TrainedModel;
 use crate::atomic_file;
 use crate::disk_space;
@@ -31,7 +37,7 @@ pub struct Exported {
 ///
 /// # Errors
 /// [`Error::Io`] with the path; [`Error::Busy`] when another export writes there;
-/// [`Error::Stopped`]. The files written before it are whole.
+/// [`Error::Stopped`]; [`Error::NotBuiltIn`]. The files written before it are whole.
 pub fn export(model: &TrainedModel, formats: &[Format], dir: &Path) -> Result<Vec<Exported>> {
     atomic_file::create_dir(dir)?;
     let _lock = lock(dir)?;
@@ -41,7 +47,7 @@ pub fn export(model: &TrainedModel, formats: &[Format], dir: &Path) -> Result<Ve
         .map(|&format| {
             signals::check()?;
             let path = dir.join(format.file_name());
-            let needed_bytes = needed_bytes(model);
+            let needed_bytes = needed_bytes(model, format);
             disk_space::require(dir, needed_bytes)?;
             write(model, format, &path)
                 .map_err(|error| disk_space::explain(error, needed_bytes))?;
@@ -60,13 +66,27 @@ fn write(model: &TrainedModel, format: Format, path: &Path) -> Result<()> {
             description.insert(0, ("format", "pt".to_owned()));
             atomic_file::replace(path, |file| state_dict.save_safetensors(file, &description))
         }
+        Format::Onnx => {
+            let bytes = onnx::model(state_dict, metadata)?.encode_to_vec();
+            atomic_file::replace(path, |file| file.write_all(&bytes))
+        }
+        #[cfg(feature = "torch")]
+        Format::TorchScript => torchscript::replace(model, path),
+        #[cfg(feature = "torch")]
+        Format::SageMaker => sagemaker::replace(model, path),
+        #[cfg(not(feature = "torch"))]
+        Format::TorchScript | Format::SageMaker => Err(Error::NotBuiltIn {
+            what: format!("{} as {}", path.display(), format.name()),
+            feature: "torch",
+        }),
     }
 }
 
-/// What a file takes on disk at most.
-fn needed_bytes(model: &TrainedModel) -> u64 {
+/// What a file takes on disk at most, with what it is made from.
+fn needed_bytes(model: &TrainedModel, format: Format) -> u64 {
     let tensor_bytes: usize = model.state_dict.iter().map(|(_, tensor)| tensor.bytes.len()).sum();
-    tensor_bytes as u64 + OVERHEAD_BYTES
+    let num_copies = if format == Format::SageMaker { 2 } else { 1 };
+    num_copies * (tensor_bytes as u64 + OVERHEAD_BYTES)
 }
 
 fn lock(dir: &Path) -> Result<RunLock> {

@@ -105,18 +105,17 @@ fn in_own_mounts(dir: &Path, script: &str) -> Option<Output> {
 fn a_full_disk_is_said_and_the_old_file_stays() {
     let dir = tempfile::tempdir().unwrap();
     copy_of_model(dir.path());
-    for format in FORMATS {
+    for (format, name) in FORMATS {
         // Room for the old file, but for no second one beside it.
         let script = format!(
             "mkdir -p {EXPORT_DIR}
              mount -t tmpfs -o size=40m tmpfs {EXPORT_DIR}
-             echo old > {EXPORT_DIR}/{}
+             echo old > {EXPORT_DIR}/{name}
              code=0
-             $EC2TRAIN export {} || code=$?
-             cat {EXPORT_DIR}/{}
+             $EC2TRAIN export {format} || code=$?
+             cat {EXPORT_DIR}/{name}
              [[ $(find {EXPORT_DIR} -type f ! -name .lock | wc -l) == 1 ]]
-             exit $code",
-            format.1, format.0, format.1
+             exit $code"
         );
         let Some(output) = in_own_mounts(dir.path(), &script) else { return };
         let error = text(&output.stderr);
@@ -159,4 +158,28 @@ fn a_folder_of_another_user_is_named() {
 }
 
 /// As on the command line, with the file each gives.
-const FORMATS: [(&str, &str); 1] = [("safetensors", "model.safetensors")];
+const FORMATS: &[(&str, &str)] = &[
+    ("safetensors", "model.safetensors"),
+    ("onnx", "model.onnx"),
+    #[cfg(feature = "torch")]
+    ("torchscript", "model.pt"),
+    #[cfg(feature = "torch")]
+    ("sagemaker", "model.tar.gz"),
+];
+
+#[cfg(not(feature = "torch"))]
+#[test]
+fn a_build_without_libtorch_says_what_it_leaves_out() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_of_model(dir.path());
+    let output = ec2train(dir.path(), &["export", "torchscript"]);
+    assert_eq!(output.status.code(), Some(64));
+    let error = text(&output.stderr);
+    assert!(error.contains("cannot write") && error.contains("feature `torch`"), "{error}");
+    let output = ec2train(dir.path(), &["export"]);
+    assert!(output.status.success());
+    let warnings = text(&output.stderr);
+    assert!(warnings.contains("model.pt is left out"), "{warnings}");
+    assert!(warnings.contains("model.tar.gz is left out"), "{warnings}");
+    assert!(!dir.path().join(EXPORT_DIR).join("model.pt").exists());
+}

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
+#[allow(dead_code)]
 mod common;
 
 mod faults;
 mod files;
+mod onnx;
 mod safetensors;
+#[cfg(feature = "torch")]
+mod torchscript;

@@ -44,6 +44,20 @@ impl LibtorchBackbone {
         LibtorchBackbone { batch: self.batch, stem: self.stem.share(), blocks }
     }
 
+    /// Pooled features `[N, 2048]` of `images`, `[N, 3, 224, 224]` f32, normalized, of any N: for
+    /// tracing. Those of a batch may differ in the last bits from those of [`LibtorchBackbone::forward`].
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn features(&self, images: &Tensor) -> Result<Tensor, tch::TchError> {
+        let x = self.stem.forward(images)?.f_relu_()?;
+        let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        for block in &self.blocks {
+            x = block.forward(&x)?;
+        }
+        x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+    }
+
     /// Writes the pooled features `[N, 2048]` f32 of normalized pixels, `[N, 224, 224, 3]` f32 in
     /// `pixels`, to `features`.
     ///

@@ -1,0 +1,58 @@
+//! The archive that a SageMaker endpoint with PyTorch's own container starts from.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{Builder, Header};
+
+use super::description::model_json;
+use super::torchscript;
+use crate::artifact::{METADATA_FILE, TrainedModel};
+use crate::atomic_file;
+use crate::error::Result;
+
+/// The name that the container looks for: `DEFAULT_MODEL_FILENAME` in
+/// `default_pytorch_inference_handler.py` of sagemaker-pytorch-inference 2.0.25.
+const MODEL_FILE: &str = "model.pt";
+
+/// Replaces `path` with a `.tar.gz` that holds `model.pt` and `model.json` at its root. Without a
+/// script of the user's, the container loads the first with `torch.jit.load`.
+///
+/// # Errors
+/// As [`torchscript::replace`].
+pub(super) fn replace(model: &TrainedModel, path: &Path) -> Result<()> {
+    let folder = atomic_file::temporary_dir_in(path.parent().unwrap_or(Path::new(".")))?;
+    let script = folder.path().join(MODEL_FILE);
+    torchscript::write(model, &script)?;
+    let json = model_json(&model.metadata)?;
+    // Not the time of the export: the same model gives the same bytes.
+    let modified = u64::try_from(model.metadata.created.as_second()).unwrap_or_default();
+    atomic_file::replace(path, |file| {
+        // Weights shrink by a fourteenth, at any level.
+        let mut archive = Builder::new(GzEncoder::new(file, Compression::fast()));
+        let script = File::open(&script)?;
+        let num_bytes = script.metadata()?.len();
+        append(&mut archive, MODEL_FILE, num_bytes, modified, script)?;
+        append(&mut archive, METADATA_FILE, json.len() as u64, modified, json.as_bytes())?;
+        archive.into_inner()?.finish().map(drop)
+    })
+}
+
+fn append(
+    archive: &mut Builder<impl Write>,
+    name: &str,
+    num_bytes: u64,
+    modified: u64,
+    content: impl io::Read,
+) -> io::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_size(num_bytes);
+    header.set_mode(0o644);
+    header.set_mtime(modified);
+    header.set_uid(0);
+    header.set_gid(0);
+    archive.append_data(&mut header, name, content)
+}
