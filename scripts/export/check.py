@@ -61,6 +61,8 @@ def main():
                 found = torch.cat([logits(batch) for batch in inputs.split(batch_size)])
                 assert found.shape == expected.shape and found.dtype == torch.float32, name
                 worst = max(worst, (found - expected).abs().max().item() / scale)
+            if hasattr(logits, "photographs"):
+                worst = max(worst, (logits.photographs(squares) - expected).abs().max().item() / scale)
             own = (logits(own_inputs[:3]) - own_expected[:3]).abs().max().item() / scale
             ok = worst <= MAX_DIFFERENCE
             failed |= not ok

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -20,6 +21,12 @@ def check_description(description, metadata):
     assert json.loads(description["class_names"]) == metadata["class_names"]
     assert json.loads(description["transform"]) == metadata["transform"]
     assert description["model_sha256"] == metadata["model_sha256"]
+
+
+def check_model_json(text, metadata):
+    description = json.loads(text)
+    assert description == {key: metadata[key] for key in description}
+    assert {"class_names", "transform", "model_sha256"} <= description.keys()
 
 
 def torchvision_model(model_dir, metadata):
@@ -46,7 +53,7 @@ def onnx_runtime(model_dir, metadata):
 def torchscript(model_dir, metadata):
     extra = {"model.json": ""}
     model = torch.jit.load(model_dir / "export/model.pt", _extra_files=extra)
-    assert json.loads(extra["model.json"]) == metadata
+    check_model_json(extra["model.json"], metadata)
     model.eval()
     return model, "torch.jit.load, model.json inside"
 
@@ -69,31 +76,41 @@ class Context:
         self.status = code
 
 
-def sagemaker(model_dir, metadata):
-    # For as long as this process lives.
-    folder = tempfile.TemporaryDirectory()
-    with tarfile.open(model_dir / "export/model.tar.gz") as archive:
-        archive.extractall(folder.name, filter="data")
-    assert json.loads(Path(folder.name, "model.json").read_text()) == metadata
-    context = Context(folder.name)
-    service = HandlerService()
-    service.initialize(context)
+class Endpoint:
+    """The toolkit as the container runs it, on an unpacked model.tar.gz."""
 
-    def ask(body, content_type):
-        context.request = {"Content-Type": content_type, "Accept": "application/json"}
-        [answer] = service.handle([{"body": body}], context)
-        assert context.status == 200, answer
-        assert context.content_type == "application/json"
+    def __init__(self, archive_path):
+        self.folder = tempfile.TemporaryDirectory()
+        with tarfile.open(archive_path) as archive:
+            archive.extractall(self.folder.name, filter="data")
+        # As the container does before it starts its server.
+        sys.path.insert(0, f"{self.folder.name}/code")
+        self.context = Context(self.folder.name)
+        self.service = HandlerService()
+        self.service.initialize(self.context)
+
+    def ask(self, body, content_type):
+        self.context.request = {"Content-Type": content_type, "Accept": "application/json"}
+        [answer] = self.service.handle([{"body": body}], self.context)
+        assert self.context.status == 200, answer
+        assert self.context.content_type == "application/json"
         return torch.tensor(json.loads(answer), dtype=torch.float32)
 
-    def logits(images, folder=folder):
+    def photographs(self, paths):
+        return torch.cat([self.ask(bytearray(path.read_bytes()), "image/png") for path in paths])
+
+    def __call__(self, images):
         array = io.BytesIO()
         np.save(array, images.numpy())
-        answer = ask(array.getvalue(), "application/x-npy")
-        assert torch.equal(ask(json.dumps(images.tolist()).encode(), "application/json"), answer)
+        answer = self.ask(array.getvalue(), "application/x-npy")
+        assert torch.equal(self.ask(json.dumps(images.tolist()).encode(), "application/json"), answer)
         return answer
 
-    return logits, "sagemaker-pytorch-inference's default handlers, NPY and JSON"
+
+def sagemaker(model_dir, metadata):
+    endpoint = Endpoint(model_dir / "export/model.tar.gz")
+    check_model_json(Path(endpoint.folder.name, "model.json").read_text(), metadata)
+    return endpoint, "sagemaker-pytorch-inference, NPY, JSON and photographs"
 
 
 READERS = {

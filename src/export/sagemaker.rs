@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, Header};
 
-use super::description::model_json;
+use super::description::Description;
 use super::torchscript;
 use crate::artifact::{METADATA_FILE, TrainedModel};
 use crate::atomic_file;
@@ -18,8 +18,13 @@ use crate::error::Result;
 /// `default_pytorch_inference_handler.py` of sagemaker-pytorch-inference 2.0.25.
 const MODEL_FILE: &str = "model.pt";
 
-/// Replaces `path` with a `.tar.gz` that holds `model.pt` and `model.json` at its root. Without a
-/// script of the user's, the container loads the first with `torch.jit.load`.
+/// Where the container looks for the user's script, which may replace any of its four functions.
+const SCRIPT_FILE: &str = "code/inference.py";
+/// Replaces `input_fn`, which by itself takes arrays and no photographs.
+const SCRIPT: &str = include_str!("inference.py");
+
+/// Replaces `path` with a `.tar.gz` that holds [`MODEL_FILE`], which the container loads with
+/// `torch.jit.load`, [`SCRIPT_FILE`], and model.json, which that reads.
 ///
 /// # Errors
 /// As [`torchscript::replace`].
@@ -27,16 +32,18 @@ pub(super) fn replace(model: &TrainedModel, path: &Path) -> Result<()> {
     let folder = atomic_file::temporary_dir_in(path.parent().unwrap_or(Path::new(".")))?;
     let script = folder.path().join(MODEL_FILE);
     torchscript::write(model, &script)?;
-    let json = model_json(&model.metadata)?;
+    let json = Description::of(&model.metadata).json()?;
     // Not the time of the export: the same model gives the same bytes.
     let modified = u64::try_from(model.metadata.created.as_second()).unwrap_or_default();
     atomic_file::replace(path, |file| {
-        // Weights shrink by a fourteenth, at any level.
+        // Trained weights hardly shrink at any level.
         let mut archive = Builder::new(GzEncoder::new(file, Compression::fast()));
         let script = File::open(&script)?;
         let num_bytes = script.metadata()?.len();
         append(&mut archive, MODEL_FILE, num_bytes, modified, script)?;
-        append(&mut archive, METADATA_FILE, json.len() as u64, modified, json.as_bytes())?;
+        for (name, text) in [(METADATA_FILE, json.as_str()), (SCRIPT_FILE, SCRIPT)] {
+            append(&mut archive, name, text.len() as u64, modified, text.as_bytes())?;
+        }
         archive.into_inner()?.finish().map(drop)
     })
 }

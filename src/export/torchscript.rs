@@ -8,7 +8,7 @@ use tch::{CModule, Device, Kind, TchError, Tensor};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::description::model_json;
+use super::description::Description;
 use crate::artifact::{METADATA_FILE, TrainedModel};
 use crate::atomic_file;
 use crate::config::CROP;
@@ -21,7 +21,7 @@ const CLASS_NAME: &str = "ResNet50";
 
 /// Replaces `path` with the module: `[N, 3, 224, 224]` f32, normalized, to logits `[N, classes]`, for
 /// any N, in eval mode with batch norms folded and weights channels-last. `torch.jit.load` reads it;
-/// its extra file `model.json` is what the artifact's model.json says.
+/// its extra file `model.json` has class names and transform.
 ///
 /// # Errors
 /// [`Error::Io`] with the path; [`Error::Internal`] when libtorch fails.
@@ -39,7 +39,7 @@ pub(super) fn replace(model: &TrainedModel, path: &Path) -> Result<()> {
 pub(super) fn write(model: &TrainedModel, path: &Path) -> Result<()> {
     let module = trace(model)?;
     module.save(path).map_err(io::Error::other).map_err(Error::io(Action::Write, path))?;
-    let json = model_json(&model.metadata)?;
+    let json = Description::of(&model.metadata).json()?;
     append(path, &json).map_err(Error::io(Action::Write, path))
 }
 

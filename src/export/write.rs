@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::description::describe;
+use super::description::Description;
 use super::format::Format;
 use super::onnx;
 #[cfg(feature = "torch")]
@@ -61,7 +61,7 @@ fn write(model: &TrainedModel, format: Format, path: &Path) -> Result<()> {
     let TrainedModel { metadata, state_dict } = model;
     match format {
         Format::Safetensors => {
-            let mut description = describe(metadata)?;
+            let mut description = Description::of(metadata).pairs()?;
             // What readers of Hugging Face's libraries ask for.
             description.insert(0, ("format", "pt".to_owned()));
             atomic_file::replace(path, |file| state_dict.save_safetensors(file, &description))

@@ -8,7 +8,7 @@ use super::proto::{
 use crate::artifact::Metadata;
 use crate::config::CROP;
 use crate::error::Result;
-use crate::export::description::describe;
+use crate::export::description::Description;
 use crate::model::state_dict::{Dtype, StateDict, TensorData};
 
 /// The operators used have not changed since opset 15. 17 and version 8 of the format are from
@@ -21,7 +21,7 @@ pub const INPUT: &str = "input";
 /// `[batch, classes]` f32.
 pub const OUTPUT: &str = "logits";
 
-/// The network for any batch size, with [`describe`]'s keys as its metadata. `state_dict` has passed
+/// The network for any batch size, with class names and transform as its metadata. `state_dict` has passed
 /// [`StateDict::check`].
 ///
 /// # Errors
@@ -36,7 +36,8 @@ pub fn model(state_dict: &StateDict, metadata: &Metadata) -> Result<Model> {
         input: vec![value(INPUT, &[3, side, side])],
         output: vec![value(OUTPUT, &[num_classes])],
     };
-    let metadata_props = describe(metadata)?
+    let metadata_props = Description::of(metadata)
+        .pairs()?
         .into_iter()
         .map(|(key, value)| StringEntry { key: Some(key.to_owned()), value: Some(value) });
     Ok(Model {
