@@ -122,6 +122,12 @@ pub const METADATA_TIMEOUT: Duration = Duration::from_millis(100);
 /// minutes' notice is not wasted.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Pause between two samples of the timeline of a run. It doubles whenever they have been thinned out.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// Samples that a timeline has at most, 100 s of them at first; then every two become one. As many as
+/// a plot can show; an even number.
+pub const TIMELINE_SAMPLES: usize = 400;
+
 /// The machine counts as throttled when more than this part of its CPU time is stolen...
 pub const THROTTLED_STEAL: f64 = 0.10;
 /// ... over this many seconds. A t3.medium without credits is at 80 % for as long as it works.

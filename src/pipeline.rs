@@ -70,6 +70,7 @@ pub fn train(job: &Job) -> Result<Trained> {
 fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let started = Instant::now();
     let watch = Watch::start();
+    status.record_stages(watch.recorder().clone());
     let host = Host::detect();
     let engine = Engine::fastest();
     log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);

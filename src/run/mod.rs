@@ -9,4 +9,5 @@ pub mod signals;
 pub mod status;
 mod terminal;
 pub mod throttle;
+pub mod timeline;
 pub mod watch;
