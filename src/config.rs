@@ -109,6 +109,12 @@ pub const KEPT_MODELS: usize = 3;
 /// than this is kept beside it. On the 836 test images of the dog breeds one standard error of an
 /// accuracy of 0.85 is 0.012: less than this is chance.
 pub const ACCURACY_TOLERANCE: f64 = 0.02;
+/// Metrics of the run that goes on, among the folders of those that are finished.
+pub const LIVE_DIR: &str = "live";
+/// Metrics of all runs for CloudWatch's agent, below the folder of the artifacts.
+pub const METRICS_LOG: &str = "log/metrics.emf.jsonl";
+/// Where that log is longer when a run starts, another is begun. A run of an hour adds 0.4 MB.
+pub const METRICS_LOG_BYTES: u64 = 8 << 20;
 /// Where a fit goes on from after it was stopped, below the folder of the artifacts.
 pub const CHECKPOINT_FILE: &str = "fit.checkpoint";
 

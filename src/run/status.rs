@@ -135,9 +135,12 @@ impl StatusWriter {
         inner.write();
     }
 
-    /// Adds to what is done in this stage.
+    /// Adds images to what is done in this stage.
     pub fn inc(&self, amount: usize) {
         let mut inner = self.lock();
+        if let Some(recorder) = &inner.recorder {
+            recorder.images(amount);
+        }
         inner.status.done += amount;
         inner.num_counted += amount;
         inner.write_sometimes();

@@ -1,5 +1,6 @@
 //! What the machine did over a run.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,14 +54,17 @@ impl Timeline {
         self.samples.push(sample);
     }
 
-    fn join_short_end(&mut self, seconds: f64) {
+    /// Makes one of the last two samples if the last has less than these seconds. Tells if it has.
+    fn join_short_end(&mut self, seconds: f64) -> bool {
         if let [.., before, last] = self.samples[..]
             && last.seconds - before.seconds < seconds
         {
             self.samples.truncate(self.samples.len() - 2);
             let start = self.samples.last().map_or(0.0, |sample| sample.seconds);
             self.samples.push(merge(start, &before, &last));
+            return true;
         }
+        false
     }
 
     fn thin_out(&mut self) {
@@ -88,6 +92,16 @@ fn merge(before: f64, a: &Sample, b: &Sample) -> Sample {
     }
 }
 
+/// Follows a run as it goes on. It is called under a lock: what it does is to be short.
+pub trait Observer: Send + fmt::Debug {
+    /// A stage begins.
+    fn stage(&mut self, name: &str);
+    /// This many images were computed.
+    fn images(&mut self, number: usize);
+    /// A sample was taken.
+    fn sample(&mut self, sample: &Sample);
+}
+
 /// Takes down the timeline of a run; its clones write to the same one.
 #[derive(Debug, Clone)]
 pub struct Recorder(Arc<Mutex<Inner>>);
@@ -98,6 +112,7 @@ struct Inner {
     counters: CpuCounters,
     interval: Duration,
     timeline: Timeline,
+    observer: Option<Box<dyn Observer>>,
 }
 
 impl Recorder {
@@ -108,7 +123,13 @@ impl Recorder {
             counters,
             interval: SAMPLE_INTERVAL,
             timeline: Timeline::default(),
+            observer: None,
         })))
+    }
+
+    /// Has everything told to `observer` from now on.
+    pub fn observe(&self, observer: impl Observer + 'static) {
+        self.lock().observer = Some(Box::new(observer));
     }
 
     /// Enters a stage, which ends the one before.
@@ -120,19 +141,30 @@ impl Recorder {
             last.end_seconds = now;
         }
         stages.push(Stage { name: name.to_owned(), start_seconds: now, end_seconds: now });
+        if let Some(observer) = &mut inner.observer {
+            observer.stage(name);
+        }
+    }
+
+    /// Counts images that were computed.
+    pub fn images(&self, number: usize) {
+        if let Some(observer) = &mut self.lock().observer {
+            observer.images(number);
+        }
     }
 
     /// Takes a sample of the time since the one before, and tells after which time the next is due:
     /// the more samples there are, the longer.
     pub fn sample(&self, counters: CpuCounters, resident_bytes: u64) -> Duration {
         let mut inner = self.lock();
-        let CpuTime { busy, steal, iowait } = counters.since(inner.counters);
-        let seconds = inner.started.elapsed().as_secs_f64();
-        inner.counters = counters;
+        let sample = inner.take(counters, resident_bytes);
         let num_before = inner.timeline.samples.len();
-        inner.timeline.push(Sample { seconds, busy, steal, iowait, resident_bytes });
+        inner.timeline.push(sample);
         if inner.timeline.samples.len() < num_before {
             inner.interval *= 2;
+        }
+        if let Some(observer) = &mut inner.observer {
+            observer.sample(&sample);
         }
         inner.interval
     }
@@ -140,8 +172,15 @@ impl Recorder {
     /// Takes the last sample, as part of the one before where that is a moment ago: a few ticks of a
     /// CPU's clock say nothing.
     pub fn end(&self, counters: CpuCounters, resident_bytes: u64) {
-        let interval = self.sample(counters, resident_bytes).as_secs_f64();
-        self.lock().timeline.join_short_end(interval / 2.0);
+        let mut inner = self.lock();
+        let sample = inner.take(counters, resident_bytes);
+        inner.timeline.push(sample);
+        let shortest = inner.interval.as_secs_f64() / 2.0;
+        if !inner.timeline.join_short_end(shortest)
+            && let Some(observer) = &mut inner.observer
+        {
+            observer.sample(&sample);
+        }
     }
 
     /// What there is so far. The latest stage ends now.
@@ -156,6 +195,15 @@ impl Recorder {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn take(&mut self, counters: CpuCounters, resident_bytes: u64) -> Sample {
+        let CpuTime { busy, steal, iowait } = counters.since(self.counters);
+        self.counters = counters;
+        let seconds = self.started.elapsed().as_secs_f64();
+        Sample { seconds, busy, steal, iowait, resident_bytes }
     }
 }
 
