@@ -113,7 +113,7 @@ pub const ACCURACY_TOLERANCE: f64 = 0.02;
 pub const LIVE_DIR: &str = "live";
 /// Metrics of all runs for CloudWatch's agent, below the folder of the artifacts.
 pub const METRICS_LOG: &str = "log/metrics.emf.jsonl";
-/// Where that log is longer when a run starts, another is begun. A run of an hour adds 0.4 MB.
+/// Where that log is longer when a run starts, another is begun. A run of an hour adds 0.6 MB.
 pub const METRICS_LOG_BYTES: u64 = 8 << 20;
 /// Where a fit goes on from after it was stopped, below the folder of the artifacts.
 pub const CHECKPOINT_FILE: &str = "fit.checkpoint";

@@ -5,6 +5,7 @@ pub mod cpu_time;
 pub mod ec2;
 pub mod host;
 pub mod lock;
+pub mod recorder;
 pub mod signals;
 pub mod status;
 mod terminal;

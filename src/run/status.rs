@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::recorder::Recorder;
 use super::signals;
-use super::timeline::Recorder;
 use crate::artifact::SplitMetrics;
 use crate::atomic_file;
 use crate::error::{Error, Result};

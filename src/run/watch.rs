@@ -12,9 +12,10 @@ use crate::run::ec2::instance::Instance;
 use crate::run::ec2::metadata::{MetadataService, Unavailable};
 use crate::run::ec2::spot::{interruption_notice, rebalance_recommended};
 use crate::run::host::resident_memory_bytes;
+use crate::run::recorder::Recorder;
 use crate::run::signals::{self, StopReason};
 use crate::run::throttle::{Throttle, Throttled};
-use crate::run::timeline::{Recorder, Timeline};
+use crate::run::timeline::Timeline;
 
 /// A thread that looks at the machine every [`WATCH_INTERVAL`]: warns when it is throttled, and asks
 /// the run to stop when EC2 takes the instance back. In between it takes the samples of the run's

@@ -49,7 +49,7 @@ pub enum What {
         iowait: f64,
         /// Memory of this process.
         resident_bytes: u64,
-        /// From files to features; only where some were finished.
+        /// From files to features: now and then, over the time since it was told before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         images_per_second: Option<f64>,
     },

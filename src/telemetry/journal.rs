@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::emf::{self, Origin};
 use super::event::{Event, What};
+use super::image_rate::ImageRate;
 use super::live_file::LiveFile;
 use super::tensorboard;
 use crate::artifact::{METRICS_FILE, SplitMetrics, runs_dir};
@@ -14,8 +15,9 @@ use crate::atomic_file;
 use crate::config::{LIVE_DIR, METRICS_LOG, METRICS_LOG_BYTES};
 use crate::error::{Error, Result};
 use crate::job::Kind;
+use crate::run::recorder::Observer;
 use crate::run::signals;
-use crate::run::timeline::{Observer, Sample};
+use crate::run::timeline::Sample;
 use crate::train::fit::Epoch;
 
 /// Lines for CloudWatch in the folder of a training.
@@ -44,15 +46,7 @@ struct Inner {
     live: Vec<(Format, LiveFile)>,
     has_warned: bool,
     has_ended: bool,
-    images: Images,
-}
-
-/// Images that were computed since the last sample that told of some.
-#[derive(Debug)]
-struct Images {
-    since: Instant,
-    until: Instant,
-    number: usize,
+    images: ImageRate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +69,7 @@ impl Journal {
             live: Vec::new(),
             has_warned: false,
             has_ended: false,
-            images: Images { since: Instant::now(), until: Instant::now(), number: 0 },
+            images: ImageRate::new(Instant::now()),
         };
         let start = Event::now(0.0, What::Start { program, kind, host, pid: std::process::id() });
         let opened = inner.open_own(&start);
@@ -143,35 +137,19 @@ impl Journal {
 impl Observer for Journal {
     fn stage(&mut self, name: &str) {
         let mut inner = self.lock();
-        if inner.images.number == 0 {
-            inner.images.since = Instant::now();
-        }
+        inner.images.begin_stage(Instant::now());
         inner.happened(What::Stage { stage: name.to_owned() });
     }
 
     fn images(&mut self, number: usize) {
-        let images = &mut self.lock().images;
-        images.until = Instant::now();
-        images.number += number;
+        self.lock().images.add(number, Instant::now());
     }
 
     fn sample(&mut self, sample: &Sample) {
         let Sample { busy, steal, iowait, resident_bytes, .. } = *sample;
         let mut inner = self.lock();
-        let images_per_second = inner.images.take_rate();
+        let images_per_second = inner.images.take();
         inner.happened(What::Machine { busy, steal, iowait, resident_bytes, images_per_second });
-    }
-}
-
-impl Images {
-    /// How many a second there were, if any.
-    fn take_rate(&mut self) -> Option<f64> {
-        let Images { since, until, number } = *self;
-        if number == 0 {
-            return None;
-        }
-        *self = Images { since: until, until, number: 0 };
-        Some(number as f64 / (until - since).as_secs_f64()).filter(|rate| rate.is_finite())
     }
 }
 

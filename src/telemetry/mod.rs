@@ -9,6 +9,7 @@
 
 mod emf;
 mod event;
+mod image_rate;
 mod journal;
 mod live_file;
 mod scalar;
