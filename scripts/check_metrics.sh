@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Has the built-in sample trained, and holds the metrics of that run against those who read them:
 # TensorBoard while the run goes on and afterwards, CloudWatch's specification of embedded metrics, the
-# schema of CloudWatch's agent. Takes about two minutes.
+# schema of CloudWatch's agent. Takes a minute or two, the build aside.
 #
-# Installs TensorBoard and jsonschema into .venv-metrics (150 MB). What needs a tool that is not here says
+# Installs TensorBoard and jsonschema into .venv-metrics (180 MB). What needs a tool that is not here says
 # SKIPPED.
 set -euo pipefail
 cd "$(dirname "$0")/.."
