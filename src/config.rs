@@ -109,6 +109,12 @@ pub const KEPT_MODELS: usize = 3;
 /// than this is kept beside it. On the 836 test images of the dog breeds one standard error of an
 /// accuracy of 0.85 is 0.012: less than this is chance.
 pub const ACCURACY_TOLERANCE: f64 = 0.02;
+/// Metrics of the run that goes on, among the folders of those that are finished.
+pub const LIVE_DIR: &str = "live";
+/// Metrics of all runs for CloudWatch's agent, below the folder of the artifacts.
+pub const METRICS_LOG: &str = "log/metrics.emf.jsonl";
+/// Where that log is longer when a run starts, another is begun. A run of an hour adds 0.6 MB.
+pub const METRICS_LOG_BYTES: u64 = 8 << 20;
 /// Where a fit goes on from after it was stopped, below the folder of the artifacts.
 pub const CHECKPOINT_FILE: &str = "fit.checkpoint";
 
@@ -121,6 +127,12 @@ pub const METADATA_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause between two looks at the machine during a run. EC2 asks for 5 s at most, so that two
 /// minutes' notice is not wasted.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Pause between two samples of the timeline of a run. It doubles whenever they have been thinned out.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// Samples that a timeline has at most, 100 s of them at first; then every two become one. As many as
+/// a plot can show; an even number.
+pub const TIMELINE_SAMPLES: usize = 400;
 
 /// The machine counts as throttled when more than this part of its CPU time is stolen...
 pub const THROTTLED_STEAL: f64 = 0.10;

@@ -28,11 +28,13 @@ use crate::run::signals;
 use crate::run::status::{Model, StatusWriter};
 use crate::run::watch::Watch;
 use crate::sample;
+use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::fit::{self, Epoch};
 use extraction::extract_folder;
 use report::{
-    announce_sample, describe, log_epoch, program, report_files, report_verdict, warn_if_guessing,
+    announce_sample, describe, log_epoch, log_test, program, report_files, report_verdict,
+    warn_if_guessing,
 };
 
 pub use evaluation::{Evaluation, evaluate_saved};
@@ -62,7 +64,9 @@ pub fn train(job: &Job) -> Result<Trained> {
         atomic_file::remove_leftovers(&dir)?;
     }
     let status = StatusWriter::start(&job.model_dir);
-    let result = train_locked(job, &status);
+    let journal = Journal::start(&job.model_dir, job.kind, program());
+    let result = train_locked(job, &status, &journal);
+    journal.end(result.as_ref().map(|trained| trained.metadata.promoted));
     status.end(result.as_ref().map(|trained| Model {
         path: trained.model_path.clone(),
         promoted: trained.metadata.promoted,
@@ -71,9 +75,11 @@ pub fn train(job: &Job) -> Result<Trained> {
     result
 }
 
-fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
+fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<Trained> {
     let started = Instant::now();
     let watch = Watch::start();
+    watch.recorder().observe(journal.clone());
+    status.record_stages(watch.recorder().clone());
     let host = Host::detect();
     let engine = Engine::fastest();
     log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);
@@ -134,6 +140,7 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);
+        journal.epoch(epoch);
         Ok(())
     };
     let fitted = fit::fit_with_checkpoint(
@@ -159,6 +166,8 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         test: evaluate(&fitted.head, test),
     };
     warn_if_guessing(&metrics.valid, num_classes);
+    log_test(&metrics.test);
+    journal.result(fitted.best_epoch, metrics);
 
     status.stage("saving", 0);
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
@@ -208,8 +217,10 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     };
     let verdict = artifact::judge(standing.as_ref(), &metadata);
     report_verdict(verdict, &metrics.test);
+    let history = &fitted.history;
+    let add_files = |dir: &Path| journal.write_files(dir, history, verdict.is_promoted());
     let model_path =
-        artifact::publish(&job.model_dir, &state_dict, &mut metadata, &fitted.history, verdict)
+        artifact::publish(&job.model_dir, &state_dict, &mut metadata, history, verdict, add_files)
             .map_err(|error| disk_space::explain(error, needed_bytes))?;
     discard(&checkpoint);
     log::info!("{}", metadata.cost);
