@@ -129,6 +129,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
             "nothing has changed since {}, when the standing model was trained: it stays as it is",
             metadata.created.strftime("%F %T UTC")
         );
+        log_test(&metadata.metrics.test);
+        journal.result(metadata.best_epoch, metadata.metrics);
         discard(&checkpoint);
         let model_path = artifact::model_path(&job.model_dir);
         return Ok(Trained { metadata, model_path, is_new: false });
