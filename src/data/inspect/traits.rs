@@ -108,9 +108,11 @@ fn of_decoder(mut decoder: impl ImageDecoder) -> ImageResult<Vec<(FindingKind, &
 fn rotated(orientation: Orientation) -> Option<(FindingKind, &'static str)> {
     let reason = match orientation {
         Orientation::NoTransforms => return None,
-        Orientation::FlipHorizontal | Orientation::FlipVertical => "is stored mirrored",
-        Orientation::Rotate180 => "is stored upside down",
-        _ => "is stored on its side",
+        Orientation::FlipHorizontal | Orientation::FlipVertical => {
+            "its EXIF data says that it is mirrored"
+        }
+        Orientation::Rotate180 => "its EXIF data says that it is upside down",
+        _ => "its EXIF data says that it lies on its side",
     };
     Some((FindingKind::ExifRotated, reason))
 }

@@ -1,0 +1,1 @@
+//! Predictions of files and folders, in every format.
