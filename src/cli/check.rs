@@ -1,5 +1,7 @@
 //! `ec2train check`
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::{print, print_json};
@@ -90,7 +92,11 @@ fn line(finding: &Finding) -> String {
         return format!("  {}: {}\n", path.display(), finding.reason);
     }
     let mut text = format!("  {}:\n", finding.reason);
-    for path in finding.paths.iter().take(MAX_PATHS) {
+    // Of each folder one before any second one, so that both classes or splits are to be seen.
+    let mut folders = HashSet::new();
+    let (firsts, others): (Vec<&PathBuf>, Vec<_>) =
+        finding.paths.iter().partition(|path| folders.insert(path.parent()));
+    for path in firsts.into_iter().chain(others).take(MAX_PATHS) {
         text += &format!("    {}\n", path.display());
     }
     if finding.paths.len() > MAX_PATHS {

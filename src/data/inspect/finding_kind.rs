@@ -14,49 +14,90 @@ pub enum Severity {
 
 /// What was found, in the order in which it is reported. The names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // `FindingKind::row` says what each one means.
 pub enum FindingKind {
+    /// The folder of a split is not there.
     MissingSplit,
+    /// A split has no images.
     EmptySplit,
+    /// A class of train has no usable images.
     EmptyClass,
+    /// A class of train has fewer than five.
     SmallClass,
+    /// A class of valid or test that train lacks.
     UnknownClass,
+    /// Classes whose names differ in case or white space alone.
     SimilarClassNames,
+    /// A folder whose name cannot be a class name.
     ClassNameNotUtf8,
+    /// A file of no bytes.
     EmptyFile,
+    /// The name is an image's, the content is not.
     NotAnImage,
+    /// HEIC, AVIF and others that this program does not read.
     UnsupportedFormat,
+    /// An image of which nothing usable can be decoded.
     Corrupt,
+    /// A JPEG that misses more than a tenth of its rows.
     BadlyTruncated,
+    /// Beyond what the decoder accepts.
     TooLarge,
+    /// The operating system refuses, or the file changes meanwhile.
     Unreadable,
+    /// A symlink that leads nowhere.
     BrokenSymlink,
+    /// A FIFO, socket or device.
     SpecialFile,
+    /// An image outside of the class folders.
     StrayImage,
+    /// An image whose extension is not that of one.
     UnlistedImage,
+    /// The same bytes in two classes.
     DuplicateAcrossClasses,
+    /// The same bytes in two splits.
     DuplicateAcrossSplits,
+    /// Pictures that look alike in two classes.
     NearDuplicateAcrossClasses,
+    /// Pictures that look alike in two splits.
     NearDuplicateAcrossSplits,
+    /// One colour all over.
     BlankImage,
+    /// A side of fewer than 32 pixels.
     TinyImage,
+    /// A JPEG whose end is missing, or that is damaged, in part.
     Truncated,
+    /// The same bytes in one class of one split.
     Duplicate,
+    /// Pictures that look alike in one class of one split.
     NearDuplicate,
+    /// A class without usable images in valid or test.
     UnmeasuredClass,
+    /// The largest class of train has more than ten times the images of the smallest.
     Imbalance,
+    /// One side is more than four times the other.
     ExtremeAspect,
+    /// More than 50 million pixels.
     HugeImage,
+    /// The extension is that of another format.
     WrongExtension,
+    /// EXIF data says that the picture lies on its side, on its head, or is mirrored.
     ExifRotated,
+    /// Several pictures or pages.
     Animation,
+    /// Some pixels are not opaque.
     Transparent,
+    /// No colours.
     Grayscale,
+    /// Inks instead of colours.
     Cmyk,
+    /// More than 8 bits per sample.
     SixteenBit,
+    /// A folder below that of a class.
     NestedFolder,
+    /// A symlink to a folder that the class already includes.
     RepeatedFolder,
+    /// A file name that reports cannot show as it is.
     FileNameNotUtf8,
+    /// A file that is no image, nor called one.
     OtherFile,
 }
 

@@ -126,3 +126,49 @@ fn above_median(spectrum: &[[f32; NUM_FREQUENCIES]; NUM_FREQUENCIES]) -> Bits {
             .fold(0, |bits, &value| bits << 1 | u64::from(value >= median))
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use image::Rgb;
+    use image::imageops::flip_horizontal;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Of noise: no two are alike.
+    pub(in crate::data::inspect) fn random(seed: u64) -> Fingerprint {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut thumbnail = Box::new([0; SIDE * SIDE]);
+        rng.fill(&mut thumbnail[..]);
+        Fingerprint { bits: rng.random(), mirrored: rng.random(), thumbnail }
+    }
+
+    fn distance(a: &Bits, b: &Bits) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum()
+    }
+
+    #[test]
+    fn a_mirrored_picture_has_the_mirrored_hash() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let image = RgbImage::from_fn(64, 64, |_, _| Rgb(rng.random()));
+        let scratch = &mut Scratch::default();
+        let picture = Fingerprint::of(&image, scratch);
+        let mirrored = Fingerprint::of(&flip_horizontal(&image), scratch);
+        // Rounding may move a coefficient across the median, and another one back.
+        assert!(distance(&picture.mirrored, &mirrored.bits) <= 4);
+        assert!(distance(&picture.bits, &mirrored.mirrored) <= 4);
+        assert!(distance(&picture.bits, &mirrored.bits) > MAX_DISTANCE);
+        assert!(picture.correlation(&mirrored, true) > 0.999);
+        assert!(picture.correlation(&mirrored, false) < 0.5);
+        let num_set: u32 = picture.bits.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(num_set, 128);
+    }
+
+    #[test]
+    fn one_colour_correlates_with_nothing() {
+        let gray = RgbImage::from_pixel(40, 40, Rgb([90; 3]));
+        let gray = Fingerprint::of(&gray, &mut Scratch::default());
+        assert!(gray.correlation(&gray, false).is_nan());
+    }
+}

@@ -131,3 +131,43 @@ impl Groups {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fingerprint::tests::random;
+    use super::*;
+
+    #[test]
+    fn copies_are_grouped_wherever_they_are_and_others_are_not() {
+        let mut pictures: Vec<Fingerprint> = (0..500).map(random).collect();
+        // A chain across blocks: each within the distance of the next, the ends of one another not.
+        for (index, num_bits) in [(70, 0), (200, 60), (499, 120)] {
+            pictures[index] = pictures[3].clone();
+            for bit in 0..num_bits {
+                pictures[index].bits[bit / 64] ^= 1 << (bit % 64);
+                pictures[index].mirrored[bit / 64] ^= 1 << (bit % 64);
+            }
+        }
+        assert_eq!(
+            find_similar(&pictures),
+            [Group { members: vec![3, 70, 200, 499], is_mirrored: false }]
+        );
+    }
+
+    #[test]
+    fn close_hashes_of_other_pictures_are_told_apart() {
+        let mut pictures: Vec<Fingerprint> = (0..10).map(random).collect();
+        pictures[7].bits = pictures[2].bits;
+        assert!(find_similar(&pictures).is_empty());
+    }
+
+    #[test]
+    fn groups_merge_whatever_the_order() {
+        let mut groups = Groups::new(6);
+        for (a, b, is_mirrored) in [(4, 5, true), (0, 2, false), (5, 2, false), (0, 4, false)] {
+            groups.merge(a, b, is_mirrored);
+        }
+        let expected = [Group { members: vec![0, 2, 4, 5], is_mirrored: true }];
+        assert_eq!(groups.into_groups(), expected);
+    }
+}
