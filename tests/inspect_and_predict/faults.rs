@@ -182,7 +182,7 @@ pub const PLANTS: &[Plant] = &[
             eprintln!("SKIPPED: a file without permission, since root may read it");
             return Vec::new();
         }
-        fs::set_permissions(set.path(&path), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(set.path(&path), fs::Permissions::from_mode(0o000)).unwrap();
         one("unreadable", path)
     },
     |set, class| {

@@ -62,7 +62,7 @@ impl Serialize for ClassSizes {
 /// Reads every image below `dir`, on all cores. `on_image` is called on any of them after each file,
 /// with the number of files in all.
 ///
-/// Memory: what decoding takes on each core, and 1.2 KB an image.
+/// Memory: what decoding takes on each core, and 1.5 KB an image.
 ///
 /// # Errors
 /// [`Error::InputMissing`](crate::Error::InputMissing) when there is no `dir`;
