@@ -23,6 +23,10 @@ use crate::error::Result;
 use crate::model::backbone::{self, Backbone};
 use crate::run::signals;
 
+/// Chunks that may wait for `on_outcome`, 64 KiB each: it may be slower than the workers, as when it
+/// writes to a pager.
+const MAX_WAITING: usize = 64;
+
 /// An image file whose features are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -75,7 +79,7 @@ pub fn extract(
     let chunks = chunks(requests.len(), num_workers);
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
 
     let mut result = Ok(());
     thread::scope(|scope| {
