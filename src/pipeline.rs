@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod extraction;
+mod fine_tuning;
 mod report;
 
 use std::collections::HashSet;
@@ -11,14 +12,16 @@ use std::time::Instant;
 
 use crate::artifact::{self, BackboneOrigin, Cost, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS};
+use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS, TrainFrom};
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
 use crate::error::Result;
 use crate::evaluate::evaluate;
+use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::model::backbone::Engine;
+use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::console::seconds;
 use crate::run::host::{self, Host};
@@ -29,7 +32,7 @@ use crate::run::watch::Watch;
 use crate::sample;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::fit::{self, Epoch};
-use extraction::extract_folder;
+use extraction::{Network, extract_folder};
 use report::{
     announce_sample, describe, log_epoch, program, report_files, report_verdict, warn_if_guessing,
 };
@@ -73,6 +76,7 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let host = Host::detect();
     let engine = Engine::fastest();
     log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);
+    fine_tuning::require_support(job)?;
     announce_sample(job.kind);
     if job.kind == Kind::Sample {
         status.stage("drawing the sample", 0);
@@ -102,7 +106,14 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let transform = EvalTransform::imagenet(weights.resize);
 
     let features_started = Instant::now();
-    let extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
+    let train_from = job.hyperparameters.train_from;
+    let frozen = Network {
+        fingerprint: weights.sha256.clone(),
+        load: &|| weights.load(),
+        keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
+    };
+    let mut extracted =
+        extract_folder(job, &folder, &weights, &frozen, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =
@@ -113,14 +124,14 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
 
     let fit_started = Instant::now();
     status.stage("epochs", job.hyperparameters.max_epochs);
-    let [train, valid, test] = &extracted.splits;
+    let [train, valid, _] = &extracted.splits;
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);
         Ok(())
     };
     let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
-    let fitted = fit::fit_with_checkpoint(
+    let mut fitted = fit::fit_with_checkpoint(
         train,
         valid,
         num_classes,
@@ -129,6 +140,12 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         &mut checkpoint,
         on_epoch,
     )?;
+    let mut tuned = StateDict::new();
+    if let Some(activations) = extracted.activations.take() {
+        let targets = [&train.targets[..], &valid.targets];
+        tuned =
+            fine_tuning::run(job, &weights, &activations, targets, &mut fitted, status, on_epoch)?;
+    }
     let fit_seconds = fit_started.elapsed().as_secs_f64();
     log::info!(
         "kept epoch {} of {}, trained in {}",
@@ -137,6 +154,13 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         seconds(fit_seconds)
     );
 
+    if !tuned.is_empty() {
+        let load = || Ok(fine_tuning::with(weights.load()?, &tuned));
+        let fingerprint = fine_tuning::fingerprint(&weights, &tuned);
+        let trained = Network { fingerprint, load: &load, keep: Keep::Features };
+        extracted = extract_folder(job, &folder, &weights, &trained, engine, transform, status)?;
+    }
+    let [train, valid, test] = &extracted.splits;
     let metrics = SplitMetrics {
         train: evaluate(&fitted.head, train),
         valid: evaluate(&fitted.head, valid),
@@ -150,7 +174,8 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     signals::check()?;
     let (state_dict, standing) =
         rayon::join(|| weights.load(), || artifact::load_standing(&job.model_dir));
-    let (mut state_dict, standing) = (state_dict?, standing?);
+    let (state_dict, standing) = (state_dict?, standing?);
+    let mut state_dict = fine_tuning::with(state_dict, &tuned);
     fitted.head.write_to(&mut state_dict);
     let total_seconds = started.elapsed().as_secs_f64();
     let observed = watch.end(total_seconds);
@@ -174,6 +199,7 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         },
         engine: engine.name().into(),
         train_views: TRAIN_VIEWS,
+        train_from,
         hyperparameters: job.hyperparameters.clone(),
         best_epoch: fitted.best_epoch,
         num_epochs: fitted.history.len(),
