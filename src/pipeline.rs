@@ -112,8 +112,7 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         load: &|| weights.load(),
         keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
     };
-    let mut extracted =
-        extract_folder(job, &folder, &weights, &frozen, engine, transform, status)?;
+    let mut extracted = extract_folder(job, &folder, &weights, &frozen, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =

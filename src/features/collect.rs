@@ -61,7 +61,8 @@ impl Collection {
 
     /// What `num_views` images and views take on disk.
     pub fn bytes(&self, num_views: u64) -> u64 {
-        let activations = self.activations.as_ref().map_or(0, |_| ActivationStore::bytes(num_views));
+        let activations =
+            self.activations.as_ref().map_or(0, |_| ActivationStore::bytes(num_views));
         FeatureStore::bytes(num_views) + activations
     }
 
@@ -99,8 +100,7 @@ impl Collection {
             let Collection { store, activations, index } = &mut *self;
             let activations = activations.as_ref();
             let keep = activations.map_or(Keep::Features, |_| Keep::Activations);
-            let is_known =
-                |content: &blake3::Hash, view| holds(store, activations, content, view);
+            let is_known = |content: &blake3::Hash, view| holds(store, activations, content, view);
             let on_outcome = |place: usize, outcome: Outcome| {
                 let place = pending[place];
                 collected[place] = Some(match outcome {
@@ -123,7 +123,13 @@ impl Collection {
                 on_progress(1)
             };
             let extracted = extract_and_keep(
-                keep, &wanted, is_known, transform, &backbone, num_workers, on_outcome,
+                keep,
+                &wanted,
+                is_known,
+                transform,
+                &backbone,
+                num_workers,
+                on_outcome,
             );
             // What was computed is kept, whatever ended it.
             let synced = activations.map_or(Ok(()), ActivationStore::sync);

@@ -226,6 +226,13 @@ fn read(path: &Path) -> Result<(Used, RgbImage)> {
     let ImageFile { bytes, metadata, read_at } = image_file::read(path)?;
     let decoded = decode(path, &bytes)?;
     let content = blake3::hash(&bytes);
-    let used = Used { content, warning: decoded.warning, metadata, read_at, views: Vec::new(), activations: Vec::new() };
+    let used = Used {
+        content,
+        warning: decoded.warning,
+        metadata,
+        read_at,
+        views: Vec::new(),
+        activations: Vec::new(),
+    };
     Ok((used, decoded.image))
 }

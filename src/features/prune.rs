@@ -29,8 +29,8 @@ pub fn prune_files(dir: &Path, kept: &[String], max_bytes: u64) -> Result<()> {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let prefixes = [f32::FILE_PREFIX, u16::FILE_PREFIX];
-        let is_ours = prefixes.iter().any(|prefix| name.starts_with(prefix))
-            && name.ends_with(FILE_SUFFIX);
+        let is_ours =
+            prefixes.iter().any(|prefix| name.starts_with(prefix)) && name.ends_with(FILE_SUFFIX);
         if !is_ours || kept.iter().any(|kept| kept == name) {
             continue;
         }

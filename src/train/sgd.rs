@@ -32,7 +32,8 @@ impl Sgd {
     /// # Errors
     /// When libtorch fails, as it does without memory.
     pub fn step(&mut self, loss: &Tensor, schedule: f64) -> Result<()> {
-        let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
+        let values: Vec<&Tensor> =
+            self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::f_run_backward(&[loss], &values, false, false)?;
         tch::no_grad(|| {
             for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {

@@ -125,13 +125,9 @@ impl Worker {
                 Ok(())
             }
             #[cfg(feature = "torch")]
-            WorkerWeights::Onednn(backbone) => {
-                backbone.forward_with_cut(pixels, features, cut)
-            }
+            WorkerWeights::Onednn(backbone) => backbone.forward_with_cut(pixels, features, cut),
             #[cfg(feature = "torch")]
-            WorkerWeights::Libtorch(backbone) => {
-                backbone.forward_with_cut(pixels, features, cut)
-            }
+            WorkerWeights::Libtorch(backbone) => backbone.forward_with_cut(pixels, features, cut),
         }
     }
 }

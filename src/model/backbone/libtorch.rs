@@ -10,9 +10,7 @@ use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::model::fold::fold;
-use crate::model::resnet::{
-    self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN,
-};
+use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head.

@@ -16,9 +16,7 @@ use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::{Error, Result};
 use crate::model::fold::fold;
-use crate::model::resnet::{
-    self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN,
-};
+use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
 
 pub use self::support::{Unsupported, check_support, is_supported};
