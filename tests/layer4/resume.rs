@@ -45,7 +45,7 @@ fn a_training_that_was_ended_goes_on_to_the_same_bits() {
     let hyperparameters = Hyperparameters {
         layer4: Layer4Hyperparameters {
             batch_size: 2,
-            max_epochs: 3,
+            max_epochs: 2,
             patience: 3,
             ..Layer4Hyperparameters::default()
         },
@@ -66,11 +66,11 @@ fn a_training_that_was_ended_goes_on_to_the_same_bits() {
         (result, seen)
     };
     let (whole, seen) = train("whole", usize::MAX);
-    assert_eq!(seen, [2, 3, 4], "they are counted on from the head's");
+    assert_eq!(seen, [2, 3], "they are counted on from the head's");
     let whole = whole.unwrap();
     assert!(matches!(train("ended", 3), (Err(Error::Stopped(_)), seen) if seen == [2, 3]));
     let (resumed, seen) = train("ended", usize::MAX);
-    assert_eq!(seen, [3, 4]);
+    assert_eq!(seen, [3]);
     assert_same(&resumed.unwrap(), &whole);
     let (again, seen) = train("ended", usize::MAX);
     assert_eq!(seen, [0; 0], "what is trained is not trained again");
