@@ -1,8 +1,9 @@
 //! `layer4` with the head, for training on its input.
 //!
-//! Batch norm keeps its running statistics, so that it is an affine map per channel. It is applied to
-//! the weights of the convolution before it, within the graph that is differentiated: no pass over the
-//! activations is spent on it, in neither direction.
+//! Batch norm keeps its running statistics: those of a few images would differ from step to step, and
+//! from what the saved network computes with. Its scale and shift are trained. It is not folded into the
+//! weights here: these are larger than the activations of a mini-batch, and would have to be
+//! multiplied anew in every step.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -40,7 +41,7 @@ struct ConvNorm {
     shift: Tensor,
     /// Constants, `[out]`.
     mean: Tensor,
-    inverse_deviation: Tensor,
+    variance: Tensor,
 }
 
 impl Layer4 {
@@ -170,24 +171,23 @@ impl ConvNorm {
             let shape: Vec<i64> = tensor.shape.iter().map(|&size| size as i64).collect();
             Ok(Tensor::f_from_slice(&tensor.to_f32())?.f_view(shape.as_slice())?)
         };
-        let variance = tensor(&names.norm, "running_var")?.f_to_kind(Kind::Double)?;
-        let inverse_deviation = variance.f_add_scalar(NORM_EPSILON)?.f_rsqrt()?;
         let weight = channels_last(&tensor(&names.conv, "weight")?)?;
         Ok(ConvNorm {
             weight: weight.f_set_requires_grad(true)?,
             scale: tensor(&names.norm, "weight")?.f_set_requires_grad(true)?,
             shift: tensor(&names.norm, "bias")?.f_set_requires_grad(true)?,
             mean: tensor(&names.norm, "running_mean")?,
-            inverse_deviation: inverse_deviation.f_to_kind(Kind::Float)?,
+            variance: tensor(&names.norm, "running_var")?,
             names,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let factor = self.scale.f_mul(&self.inverse_deviation)?; // [out]
-        let weight = self.weight.f_mul(&factor.f_view([-1, 1, 1, 1])?)?;
-        let bias = self.shift.f_sub(&self.mean.f_mul(&factor)?)?;
         let (stride, padding) = (self.names.stride as i64, self.names.padding() as i64);
-        x.f_conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1)
+        let none = None::<&Tensor>;
+        let x = x.f_conv2d(&self.weight, none, [stride; 2], [padding; 2], [1, 1], 1)?;
+        let (scale, shift) = (Some(&self.scale), Some(&self.shift));
+        let (mean, variance) = (Some(&self.mean), Some(&self.variance));
+        x.f_batch_norm(scale, shift, mean, variance, false, 0.0, NORM_EPSILON, false)
     }
 }

@@ -40,12 +40,17 @@ impl Sgd {
                 let Parameter { value, rate, weight_decay, velocity } = parameter;
                 let _ = velocity.f_mul_scalar_(self.momentum)?;
                 let _ = velocity.f_add_(&gradient)?;
+                // One pass over the memory each: factors are tensors of one element.
                 if *weight_decay > 0.0 {
-                    let _ = velocity.f_add_(&value.f_mul_scalar(*weight_decay)?)?;
+                    let _ = velocity.f_addcmul_(value, &scalar(*weight_decay)?)?;
                 }
-                let _ = value.f_sub_(&velocity.f_mul_scalar(*rate * schedule)?)?;
+                let _ = value.f_addcmul_(velocity, &scalar(-*rate * schedule)?)?;
             }
             Ok(())
         })
     }
+}
+
+fn scalar(value: f64) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(&[value as f32])?.f_view(&[] as &[i64])?)
 }
