@@ -1,6 +1,6 @@
 //! The main job with `TRAIN_FROM` set to `Layer4`, without editing the constant.
 //!
-//! `cargo run --release --example train_layer4 [-- --sample] [EPOCHS]`, where `ec2train` would be started.
+//! `cargo run --release --example train_layer4 [-- --sample] [EPOCHS] [RATE]`, where `ec2train` would be started.
 //! Writes the measures of valid and test to stdout.
 
 use std::process::ExitCode;
@@ -14,9 +14,11 @@ fn main() -> ExitCode {
     let is_sample = std::env::args().any(|argument| argument == "--sample");
     let mut job = if is_sample { Job::sample() } else { Job::real() };
     job.hyperparameters.train_from = TrainFrom::Layer4;
-    if let Some(epochs) = std::env::args().last().and_then(|argument| argument.parse().ok()) {
-        job.hyperparameters.layer4.max_epochs = epochs;
-    }
+    let settings = &mut job.hyperparameters.layer4;
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<f64>().ok());
+    settings.max_epochs = numbers.next().map_or(settings.max_epochs, |number| number as usize);
+    settings.learning_rate = numbers.next().unwrap_or(settings.learning_rate);
+    settings.head_learning_rate = 10.0 * settings.learning_rate;
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let trained = signals::install().and_then(|()| pipeline::train(&job));
     match trained {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::checkpoint::Checkpoint;
-use super::fit::{Epoch, Fitted, Hyperparameters, not_a_number};
+use super::fit::{Epoch, Fitted, Hyperparameters};
 use super::schedule::cosine;
 use super::sgd::{Parameter, Sgd};
 use crate::error::{Error, Result};
@@ -47,14 +47,15 @@ struct State {
 }
 
 /// Trains `network`, whose head is that of `fitted`, on `train`, and returns it as it was after the
-/// epoch with the lowest validation loss. libtorch computes on `num_threads` threads.
+/// epoch with the lowest validation loss. A loss that is no longer a number ends it early, with a
+/// warning: what was best until then is kept. libtorch computes on `num_threads` threads.
 ///
 /// Goes on from `checkpoint` where that is of the same training, to the same bits for the same number
 /// of threads. It is brought up to date after every epoch. `on_epoch` does not see again the epochs of
 /// before.
 ///
 /// # Errors
-/// [`Error::Diverged`] when the loss turns NaN; [`Error::Stopped`]; when activations cannot be read, or
+/// [`Error::Stopped`]; when activations cannot be read, or
 /// libtorch fails, as it does without memory.
 pub fn fine_tune(
     network: &Layer4,
@@ -87,7 +88,7 @@ pub fn fine_tune(
     let steps_per_epoch = order.len().div_ceil(settings.batch_size);
     let num_steps = settings.max_epochs * steps_per_epoch;
     let mut step = (history.len() - num_head_epochs) * steps_per_epoch;
-    while history.len() - num_head_epochs < settings.max_epochs
+    'epochs: while history.len() - num_head_epochs < settings.max_epochs
         && history.len() - best_epoch.max(num_head_epochs) < settings.patience
     {
         order.shuffle(&mut rng);
@@ -98,7 +99,12 @@ pub fn fine_tune(
             schedule = cosine(1.0, step, num_steps);
             let (logits, targets) = forward(network, &train, batch)?;
             accumulator.add(&layer4::to_vec(&logits)?, &targets);
-            sgd.step(&cross_entropy(&logits, &targets)?, schedule)?;
+            let loss = cross_entropy(&logits, &targets)?;
+            if !loss.double_value(&[]).is_finite() {
+                warn_of_divergence(history.len() + 1, settings.learning_rate);
+                break 'epochs;
+            }
+            sgd.step(&loss, schedule)?;
             step += 1;
         }
         let epoch = Epoch {
@@ -107,10 +113,11 @@ pub fn fine_tune(
             train: accumulator.mean(),
             valid: evaluate(network, &valid, settings.batch_size)?,
         };
-        on_epoch(&epoch)?;
-        if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {
-            return Err(not_a_number(&epoch, settings.learning_rate));
+        if !epoch.valid.loss.is_finite() {
+            warn_of_divergence(epoch.epoch, settings.learning_rate);
+            break;
         }
+        on_epoch(&epoch)?;
         let values = sgd.parameters.iter().map(|parameter| layer4::to_vec(&parameter.value));
         let values: Vec<Vec<f32>> = values.collect::<Result<_>>()?;
         let lowest = history.get(best_epoch.wrapping_sub(1)).map(|best| best.valid.loss);
@@ -164,6 +171,13 @@ pub fn cross_entropy(logits: &Tensor, targets: &[usize]) -> Result<Tensor> {
     let targets: Vec<i64> = targets.iter().map(|&target| target as i64).collect();
     let targets = Tensor::f_from_slice(&targets)?;
     Ok(logits.f_cross_entropy_loss(&targets, None::<Tensor>, Reduction::Mean, -100, 0.0)?)
+}
+
+fn warn_of_divergence(epoch: usize, learning_rate: f64) {
+    log::warn!(
+        "the loss is no longer a number in epoch {epoch}: fine-tuning ends, the best epoch until then \
+         is kept. A learning rate below {learning_rate} may help"
+    );
 }
 
 fn forward(

@@ -289,7 +289,7 @@ fn require_better_than_chance(
     })
 }
 
-pub(super) fn not_a_number(epoch: &Epoch, learning_rate: f64) -> Error {
+fn not_a_number(epoch: &Epoch, learning_rate: f64) -> Error {
     Error::Diverged {
         reason: format!(
             "the loss is no longer a number in epoch {} (train {}, valid {})",
