@@ -225,6 +225,11 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     if let Err(error) = checkpoint.remove() {
         log::warn!("{error}");
     }
+    if train_from == TrainFrom::Head
+        && let Err(error) = Checkpoint::at(&job.layer4_checkpoint_path()).remove()
+    {
+        log::warn!("{error}");
+    }
     log::info!("{}", metadata.cost);
     Ok(Trained { metadata, model_path })
 }
