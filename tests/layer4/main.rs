@@ -5,6 +5,7 @@
 #[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
+mod cut;
 #[allow(dead_code)]
 #[path = "../backbone/formula.rs"]
 mod formula;
