@@ -95,7 +95,7 @@ impl<E: Element> Record<E> {
     /// # Panics
     /// When `row` is not of the length of its kind.
     pub(super) fn new(key: &Key, row: &[E]) -> Self {
-        assert_eq!(row.len(), E::ROW_LEN, "a row");
+        assert_eq!(row.len(), E::ROW_LEN, "a row of features");
         let mut record = Record::empty();
         let (body, checksum) = record.0.split_at_mut(E::RECORD_BYTES - CHECKSUM_BYTES);
         body[..4].copy_from_slice(&MAGIC);

@@ -122,7 +122,7 @@ impl<E: Element> Store<E> {
     /// # Panics
     /// When `row` is not of the length of its kind.
     pub fn read(&self, content: &blake3::Hash, view: u32, row: &mut [E]) -> bool {
-        assert_eq!(row.len(), E::ROW_LEN, "a row");
+        assert_eq!(row.len(), E::ROW_LEN, "a row of features");
         let key = Key { content: *content.as_bytes(), view };
         let slot = self.read_index().slots.get(&key).copied();
         let Some(slot) = slot else { return false };
