@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod extraction;
+mod fine_tuning;
 mod inputs;
 mod report;
 
@@ -12,14 +13,16 @@ use std::time::Instant;
 
 use crate::artifact::{self, BackboneOrigin, Cost, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS};
+use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS, TrainFrom};
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
 use crate::error::Result;
 use crate::evaluate::evaluate;
+use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::model::backbone::Engine;
+use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::console::seconds;
 use crate::run::host::{self, Host};
@@ -31,7 +34,7 @@ use crate::sample;
 use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::fit::{self, Epoch};
-use extraction::extract_folder;
+use extraction::{Network, extract_folder};
 use report::{
     announce_sample, describe, log_epoch, log_test, program, report_files, report_verdict,
     warn_if_guessing,
@@ -83,6 +86,7 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     let host = Host::detect();
     let engine = Engine::fastest();
     log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);
+    fine_tuning::require_support(job)?;
     announce_sample(job.kind);
     if job.kind == Kind::Sample {
         status.stage("drawing the sample", 0);
@@ -112,7 +116,13 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     let transform = EvalTransform::imagenet(weights.resize);
 
     let features_started = Instant::now();
-    let extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
+    let train_from = job.hyperparameters.train_from;
+    let frozen = Network {
+        fingerprint: weights.sha256.clone(),
+        load: &|| weights.load(),
+        keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
+    };
+    let mut extracted = extract_folder(job, &folder, &weights, &frozen, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =
@@ -122,7 +132,6 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     }
 
     let class_names = folder.classes.class_names();
-    let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
     let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
     if let Some(metadata) = standing.clone().filter(|it| inputs.is_some() && it.inputs == inputs) {
         log::info!(
@@ -131,21 +140,22 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         );
         log_test(&metadata.metrics.test);
         journal.result(metadata.best_epoch, metadata.metrics);
-        discard(&checkpoint);
+        discard_checkpoints(job);
         let model_path = artifact::model_path(&job.model_dir);
         return Ok(Trained { metadata, model_path, is_new: false });
     }
 
     let fit_started = Instant::now();
     status.stage("epochs", job.hyperparameters.max_epochs);
-    let [train, valid, test] = &extracted.splits;
+    let [train, valid, _] = &extracted.splits;
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);
         journal.epoch(epoch);
         Ok(())
     };
-    let fitted = fit::fit_with_checkpoint(
+    let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
+    let mut fitted = fit::fit_with_checkpoint(
         train,
         valid,
         num_classes,
@@ -154,6 +164,12 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         &mut checkpoint,
         on_epoch,
     )?;
+    let mut tuned = StateDict::new();
+    if let Some(activations) = extracted.activations.take() {
+        let targets = [&train.targets[..], &valid.targets];
+        tuned =
+            fine_tuning::run(job, &weights, &activations, targets, &mut fitted, status, on_epoch)?;
+    }
     let fit_seconds = fit_started.elapsed().as_secs_f64();
     log::info!(
         "kept epoch {} of {}, trained in {}",
@@ -162,6 +178,13 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         seconds(fit_seconds)
     );
 
+    if !tuned.is_empty() {
+        let load = || Ok(fine_tuning::with(weights.load()?, &tuned));
+        let fingerprint = fine_tuning::fingerprint(&weights, &tuned);
+        let trained = Network { fingerprint, load: &load, keep: Keep::Features };
+        extracted = extract_folder(job, &folder, &weights, &trained, engine, transform, status)?;
+    }
+    let [train, valid, test] = &extracted.splits;
     let metrics = SplitMetrics {
         train: evaluate(&fitted.head, train),
         valid: evaluate(&fitted.head, valid),
@@ -175,7 +198,7 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
     let needed_bytes = artifact::saved_bytes(backbone_bytes, num_classes);
     signals::check()?;
-    let mut state_dict = weights.load()?;
+    let mut state_dict = fine_tuning::with(weights.load()?, &tuned);
     fitted.head.write_to(&mut state_dict);
     let total_seconds = started.elapsed().as_secs_f64();
     let observed = watch.end(total_seconds);
@@ -200,6 +223,7 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         },
         engine: engine.name().into(),
         train_views: TRAIN_VIEWS,
+        train_from,
         hyperparameters: job.hyperparameters.clone(),
         best_epoch: fitted.best_epoch,
         num_epochs: fitted.history.len(),
@@ -224,14 +248,17 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     let model_path =
         artifact::publish(&job.model_dir, &state_dict, &mut metadata, history, verdict, add_files)
             .map_err(|error| disk_space::explain(error, needed_bytes))?;
-    discard(&checkpoint);
+    discard_checkpoints(job);
     log::info!("{}", metadata.cost);
     Ok(Trained { metadata, model_path, is_new: true })
 }
 
-/// The model is safe and the run a success, whatever comes of this.
-fn discard(checkpoint: &Checkpoint) {
-    if let Err(error) = checkpoint.remove() {
-        log::warn!("{error}");
+/// Deletes what a killed run would have gone on from. The model is safe and the run a success, whatever
+/// comes of this.
+fn discard_checkpoints(job: &Job) {
+    for path in [job.checkpoint_path(), job.layer4_checkpoint_path()] {
+        if let Err(error) = Checkpoint::at(&path).remove() {
+            log::warn!("{error}");
+        }
     }
 }

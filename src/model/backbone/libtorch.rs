@@ -5,12 +5,12 @@
 
 use tch::{Kind, Tensor};
 
-use super::layout::channels_last;
+use super::layout::{channels_last, copy_cut};
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::model::fold::fold;
-use crate::model::resnet::{self, Bottleneck, ConvNorm};
+use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head.
@@ -53,6 +53,20 @@ impl LibtorchBackbone {
     /// # Errors
     /// When libtorch fails, as it does without memory.
     pub fn forward(&self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
+        self.forward_with_cut(pixels, features, None)
+    }
+
+    /// The same, and writes layer4's input to `cut`, `[N, 14, 14, 1024]` in the bits of bf16.
+    ///
+    /// # Errors
+    /// As [`LibtorchBackbone::forward`].
+    pub fn forward_with_cut(
+        &self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
+        let mut cut = cut.map(|cut| cut.chunks_mut(self.batch * LAYER4_INPUT_LEN));
         let side = i64::from(CROP);
         let image_len = (CROP * CROP * 3) as usize;
         let batches = pixels.chunks(self.batch * image_len);
@@ -65,7 +79,12 @@ impl LibtorchBackbone {
                 let x = x.f_permute([0, 3, 1, 2])?; // [batch, 3, 224, 224], channels last
                 let x = self.stem.forward(&x)?.f_relu_()?;
                 let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-                for block in &self.blocks {
+                for (index, block) in self.blocks.iter().enumerate() {
+                    if index == BLOCKS_BEFORE_LAYER4
+                        && let Some(cut) = cut.as_mut().and_then(Iterator::next)
+                    {
+                        copy_cut(&x, cut)?;
+                    }
                     x = block.forward(&x)?;
                 }
                 let x = x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?; // [batch, 2048]
