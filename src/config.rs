@@ -93,6 +93,40 @@ pub const LEARNING_RATE: f64 = 3e-3;
 /// for the same features.
 pub const L2_PENALTY: f64 = 1e-3;
 
+// --- Fine-tuning deeper --------------------------------------------------------------------------
+
+/// Where the trained part of the network begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainFrom {
+    /// The head alone, on the features of the frozen backbone.
+    #[default]
+    Head,
+    /// `layer4` too, after the head was fitted: two thirds of the backbone's 23.5 million parameters.
+    /// What comes before it is computed once; 0.4 MB an image are stored. Needs the feature `torch`.
+    Layer4,
+}
+/// `Layer4` takes minutes an epoch where `Head` takes milliseconds.
+pub const TRAIN_FROM: TrainFrom = TrainFrom::Head;
+/// Images per step: half a second's work on two cores, after which a request to stop is noticed.
+pub const LAYER4_BATCH_SIZE: usize = 16;
+/// Passes over the train split at most; the learning rates fall to zero over them.
+pub const LAYER4_MAX_EPOCHS: usize = 6;
+/// Epochs without a lower validation loss after which training ends.
+pub const LAYER4_PATIENCE: usize = 3;
+/// SGD's peak step size for `layer4`: small, since its weights are good already.
+pub const LAYER4_LEARNING_RATE: f64 = 1e-4;
+/// SGD's peak step size for the head, on plain features: with this momentum, steps above `3.8 / L`
+/// diverge, where L is up to a quarter of the features' squared norm.
+pub const LAYER4_HEAD_LEARNING_RATE: f64 = 1e-3;
+/// Share of the velocity that a step of SGD keeps.
+pub const LAYER4_MOMENTUM: f64 = 0.9;
+/// L2 penalty on the weights, not on biases or norms.
+pub const LAYER4_WEIGHT_DECAY: f64 = 1e-4;
+
+/// Where fine-tuning goes on from after it was stopped, below the folder of the artifacts: 180 MB.
+pub const LAYER4_CHECKPOINT_FILE: &str = "layer4.checkpoint";
+
 // --- Artifacts --------------------------------------------------------------------------------
 
 /// Where everything a run leaves behind goes.
@@ -112,6 +146,12 @@ pub const KEPT_MODELS: usize = 3;
 /// than this is kept beside it. On the 836 test images of the dog breeds one standard error of an
 /// accuracy of 0.85 is 0.012: less than this is chance.
 pub const ACCURACY_TOLERANCE: f64 = 0.02;
+/// Metrics of the run that goes on, among the folders of those that are finished.
+pub const LIVE_DIR: &str = "live";
+/// Metrics of all runs for CloudWatch's agent, below the folder of the artifacts.
+pub const METRICS_LOG: &str = "log/metrics.emf.jsonl";
+/// Where that log is longer when a run starts, another is begun. A run of an hour adds 0.6 MB.
+pub const METRICS_LOG_BYTES: u64 = 8 << 20;
 /// Where a fit goes on from after it was stopped, below the folder of the artifacts.
 pub const CHECKPOINT_FILE: &str = "fit.checkpoint";
 
@@ -124,6 +164,12 @@ pub const METADATA_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause between two looks at the machine during a run. EC2 asks for 5 s at most, so that two
 /// minutes' notice is not wasted.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Pause between two samples of the timeline of a run. It doubles whenever they have been thinned out.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// Samples that a timeline has at most, 100 s of them at first; then every two become one. As many as
+/// a plot can show; an even number.
+pub const TIMELINE_SAMPLES: usize = 400;
 
 /// The machine counts as throttled when more than this part of its CPU time is stolen...
 pub const THROTTLED_STEAL: f64 = 0.10;

@@ -43,6 +43,7 @@ pub mod evaluate;
 
 pub mod artifact;
 pub mod job;
+pub mod telemetry;
 
 pub mod pipeline;
 pub mod predictor;

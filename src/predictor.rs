@@ -1,5 +1,6 @@
 //! The saved model, ready to classify images.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::artifact::{self, Metadata, TrainedModel};
@@ -9,6 +10,7 @@ use crate::data::view::ViewTransform;
 use crate::error::{Error, Result};
 use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
+use crate::metrics::softmax;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::Head;
 
@@ -54,20 +56,39 @@ impl Predictor {
         })
     }
 
-    /// Logits `[C]` of each image, or why it cannot be used, in the order of the paths.
+    /// Calls `on_logits` with the logits `[C]` of each image, or why it cannot be used, in the order
+    /// of the paths, while later images are computed.
     ///
     /// # Errors
-    /// When libtorch fails.
-    pub fn logits(&self, paths: &[&Path]) -> Result<Vec<Result<Vec<f32>, String>>> {
+    /// The first error of `on_logits`, after which no further image is begun; libtorch's.
+    pub fn predict(
+        &self,
+        paths: &[&Path],
+        mut on_logits: impl FnMut(&Path, Result<Vec<f32>, String>) -> Result<()>,
+    ) -> Result<()> {
         let head = self.head.pack();
-        let outcomes = self.extract(paths, |_| ())?;
-        let logits = outcomes.into_iter().map(|outcome| match outcome {
-            Outcome::Used(used) => {
-                Ok(used.views.iter().flat_map(|(_, features)| head.logits(features)).collect())
+        // Chunks end in any order; those that came too early wait.
+        let mut waiting: BTreeMap<usize, Result<Vec<f32>, String>> = BTreeMap::new();
+        let mut num_done = 0;
+        self.extract_each(paths, |index, outcome| {
+            let logits = match outcome {
+                Outcome::Used(used) => {
+                    Ok(used.views.iter().flat_map(|(_, features)| head.logits(features)).collect())
+                }
+                Outcome::Skipped(reason) => Err(reason),
+            };
+            waiting.insert(index, logits);
+            while let Some(logits) = waiting.remove(&num_done) {
+                on_logits(paths[num_done], logits)?;
+                num_done += 1;
             }
-            Outcome::Skipped(reason) => Err(reason),
-        });
-        Ok(logits.collect())
+            Ok(())
+        })
+    }
+
+    /// Probabilities `[C]` of the classes, from an image's logits `[C]`.
+    pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        softmax(logits)
     }
 
     /// Features of each image's first view, in the order of the paths; see [`extract`].
@@ -79,16 +100,23 @@ impl Predictor {
         paths: &[&Path],
         mut on_progress: impl FnMut(usize),
     ) -> Result<Vec<Outcome>> {
-        let requests: Vec<Request> =
-            paths.iter().map(|path| Request { path, num_views: 1 }).collect();
         let mut outcomes: Vec<Option<Outcome>> = paths.iter().map(|_| None).collect();
-        let on_outcome = |index: usize, outcome| {
+        self.extract_each(paths, |index, outcome| {
             outcomes[index] = Some(outcome);
             on_progress(1);
             Ok(())
-        };
-        let (transform, backbone) = (&self.transform, &self.backbone);
-        extract(&requests, |_, _| false, transform, backbone, self.num_workers, on_outcome)?;
+        })?;
         Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    fn extract_each(
+        &self,
+        paths: &[&Path],
+        on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
+    ) -> Result<()> {
+        let requests: Vec<Request> =
+            paths.iter().map(|path| Request { path, num_views: 1 }).collect();
+        let (transform, backbone) = (&self.transform, &self.backbone);
+        extract(&requests, |_, _| false, transform, backbone, self.num_workers, on_outcome)
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::TrainFrom;
 use crate::data::FileNote;
 use crate::data::leakage::Leak;
 use crate::job::Kind;
@@ -44,6 +45,9 @@ pub struct Metadata {
     pub engine: String,
     /// Views of each train image that the head learnt from.
     pub train_views: u32,
+    /// Where the trained part of the network begins.
+    #[serde(default)]
+    pub train_from: TrainFrom,
     /// How the head was fitted.
     pub hyperparameters: Hyperparameters,
     /// The epoch that was kept, from 1.

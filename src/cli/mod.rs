@@ -9,7 +9,6 @@ mod status;
 mod train;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use rustix::fs::FileType;
@@ -41,14 +40,7 @@ enum Command {
     /// Evaluate the saved model on the test split
     Evaluate,
     /// Classify images with the saved model
-    Predict {
-        /// Image files
-        #[arg(required = true)]
-        images: Vec<PathBuf>,
-        /// Write JSON, with all logits
-        #[arg(long)]
-        json: bool,
-    },
+    Predict(predict::Arguments),
     /// Write the saved model in the formats of other programs, into TrainedModels/export
     Export(export::Arguments),
     /// Read every image of the data set and report what is wrong
@@ -97,7 +89,7 @@ impl Cli {
         match command {
             Command::Train => train::run(&job),
             Command::Evaluate => evaluate::run(&job),
-            Command::Predict { images, json } => predict::run(&job, &images, json),
+            Command::Predict(arguments) => predict::run(&job, &arguments),
             Command::Export(arguments) => export::run(&job, &arguments),
             Command::Check { json } => check::run(&job, json),
             Command::Bench { json, save } => bench::run(json, save),
@@ -118,11 +110,15 @@ fn progress() -> fetch::Progress {
 /// Results go to stdout, all at once; logs go to stderr. A reader that went away, as `head` or a
 /// terminal does, is no error.
 fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write(text.as_bytes()) {
         Err(error) if !is_gone(&error) => Err(Error::io(Action::Write, "standard output")(error)),
         _ => Ok(()),
     }
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -36,6 +36,8 @@ pub struct Decoded {
     pub image: RgbImage,
     /// What was lost, as in "truncated: 37 of 480 rows are missing". `None`: nothing.
     pub warning: Option<String>,
+    /// Rows at the bottom that are grey because their data is missing.
+    pub num_missing_rows: u32,
 }
 
 /// Decodes `bytes`, the content of the file at `path`.
@@ -89,10 +91,11 @@ fn decode_other(bytes: &[u8]) -> Result<Decoded, String> {
     if image.width() == 0 || image.height() == 0 {
         return Err("the image has no pixels".to_owned());
     }
-    Ok(Decoded { image, warning: None })
+    Ok(Decoded { image, warning: None, num_missing_rows: 0 })
 }
 
-fn too_large() -> String {
+/// The reason of everything that is refused for its size.
+pub(super) fn too_large() -> String {
     format!(
         "the image is too large: more than {MAX_SIDE} pixels a side, or {} MiB to decode",
         MAX_ALLOC_BYTES >> 20

@@ -3,6 +3,8 @@
 pub mod backbone;
 pub mod fold;
 pub mod head;
+#[cfg(feature = "torch")]
+pub mod layer4;
 pub mod resnet;
 pub mod state_dict;
 pub mod weights;

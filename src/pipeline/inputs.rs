@@ -22,7 +22,7 @@ pub(super) fn digest(
     extracted: &Extracted,
 ) -> Result<Option<String>> {
     let Ok(program) = fs::read("/proc/self/exe") else { return Ok(None) };
-    let Extracted { splits: [train, valid, test], data } = extracted;
+    let Extracted { splits: [train, valid, test], data, .. } = extracted;
     let num_classes = class_names.len();
     let fit = checkpoint::key(train, valid, num_classes, &job.hyperparameters)?;
     let described = serde_json::to_vec(&(

@@ -9,7 +9,7 @@ use super::checkpoint::{self, Checkpoint, State};
 use super::optimizer::Adam;
 use super::scaling::Scaling;
 use super::schedule;
-use crate::config;
+use crate::config::{self, TrainFrom};
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
@@ -32,6 +32,45 @@ pub struct Hyperparameters {
     pub learning_rate: f64,
     /// [`config::L2_PENALTY`]
     pub l2_penalty: f64,
+    /// [`config::TRAIN_FROM`]
+    #[serde(default)]
+    pub train_from: TrainFrom,
+    /// What holds for `layer4`, if it is trained.
+    #[serde(default)]
+    pub layer4: Layer4Hyperparameters,
+}
+
+/// What fine-tuning can be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer4Hyperparameters {
+    /// [`config::LAYER4_BATCH_SIZE`]
+    pub batch_size: usize,
+    /// [`config::LAYER4_MAX_EPOCHS`]
+    pub max_epochs: usize,
+    /// [`config::LAYER4_PATIENCE`]
+    pub patience: usize,
+    /// [`config::LAYER4_LEARNING_RATE`]
+    pub learning_rate: f64,
+    /// [`config::LAYER4_HEAD_LEARNING_RATE`]
+    pub head_learning_rate: f64,
+    /// [`config::LAYER4_MOMENTUM`]
+    pub momentum: f64,
+    /// [`config::LAYER4_WEIGHT_DECAY`]
+    pub weight_decay: f64,
+}
+
+impl Default for Layer4Hyperparameters {
+    fn default() -> Self {
+        Layer4Hyperparameters {
+            batch_size: config::LAYER4_BATCH_SIZE,
+            max_epochs: config::LAYER4_MAX_EPOCHS,
+            patience: config::LAYER4_PATIENCE,
+            learning_rate: config::LAYER4_LEARNING_RATE,
+            head_learning_rate: config::LAYER4_HEAD_LEARNING_RATE,
+            momentum: config::LAYER4_MOMENTUM,
+            weight_decay: config::LAYER4_WEIGHT_DECAY,
+        }
+    }
 }
 
 impl Default for Hyperparameters {
@@ -43,6 +82,8 @@ impl Default for Hyperparameters {
             patience: config::PATIENCE,
             learning_rate: config::LEARNING_RATE,
             l2_penalty: config::L2_PENALTY,
+            train_from: config::TRAIN_FROM,
+            layer4: Layer4Hyperparameters::default(),
         }
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     });
     let image = RgbImage::from_raw(width as u32, height as u32, pixels)
         .ok_or("the JPEG decoder returned too few pixels")?;
-    Ok(Decoded { image, warning })
+    Ok(Decoded { image, warning, num_missing_rows: num_missing as u32 })
 }
 
 /// `strict`: an error instead of grey rows where the data ends early.

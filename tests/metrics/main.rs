@@ -1,0 +1,10 @@
+//! What a run leaves for other programs to plot, with the real binary.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+
+mod event_file;
+mod faults;
+mod formats;
