@@ -45,6 +45,8 @@ pub mod artifact;
 pub mod job;
 pub mod telemetry;
 
+pub mod report;
+
 pub mod pipeline;
 pub mod predictor;
 pub mod run;

@@ -24,6 +24,7 @@ use crate::job::{Job, Kind};
 use crate::model::backbone::Engine;
 use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
+use crate::report::RunRecord;
 use crate::run::console::seconds;
 use crate::run::host::{self, Host};
 use crate::run::lock::RunLock;
@@ -244,7 +245,13 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     let verdict = artifact::judge(standing.as_ref(), &metadata);
     report_verdict(verdict, &metrics.test);
     let history = &fitted.history;
-    let add_files = |dir: &Path| journal.write_files(dir, history, verdict.is_promoted());
+    let head = &fitted.head;
+    let (timeline, folder, standing) = (&observed.timeline, &folder, standing.as_ref());
+    let add_files = |dir: &Path, metadata: &Metadata| {
+        journal.write_files(dir, history, verdict.is_promoted());
+        let run = RunRecord { metadata, history, timeline, folder, test, head, standing };
+        crate::report::write(dir, &run);
+    };
     let model_path =
         artifact::publish(&job.model_dir, &state_dict, &mut metadata, history, verdict, add_files)
             .map_err(|error| disk_space::explain(error, needed_bytes))?;
