@@ -1,5 +1,8 @@
 //! A folder in which the real binary has something to train on.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,6 @@ impl WorkingDir {
     }
 
     /// Fewer images: three chunks.
-    #[allow(dead_code)]
     pub fn small() -> Self {
         WorkingDir::with_images(4, 4).add_weights()
     }
@@ -69,7 +71,6 @@ impl WorkingDir {
     }
 
     /// The same images with all features computed, so that a run takes a second.
-    #[allow(dead_code)]
     pub fn with_features() -> Self {
         static TRAINED: OnceLock<WorkingDir> = OnceLock::new();
         let trained = TRAINED.get_or_init(|| {
