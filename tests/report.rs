@@ -1,4 +1,5 @@
 //! report.html of the real binary.
+#![allow(clippy::unwrap_used)]
 
 // Other tests need the rest of it.
 #[allow(dead_code)]
