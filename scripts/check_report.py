@@ -24,6 +24,17 @@ def check_fits(page: Page, where: str) -> None:
     require(scroll <= client, f"{where}: no overflow ({scroll} in {client} px)")
 
 
+def check_pictures(page: Page, where: str) -> None:
+    covered = page.evaluate(
+        """() => [...document.querySelectorAll(".cards .pictures")].filter((pictures) => {
+            const picture = pictures.lastElementChild.getBoundingClientRect();
+            const text = pictures.nextElementSibling.getBoundingClientRect();
+            return picture.right > text.left && picture.bottom > text.top;
+        }).length"""
+    )
+    require(covered == 0, f"{where}: no picture lies over its text ({covered} do)")
+
+
 def check_sorting(page: Page) -> None:
     """With the keyboard alone: by the class's name up, then down."""
     table = page.locator("table[data-sortable]")
@@ -89,6 +100,7 @@ def main() -> None:
                 page.on("request", lambda request: requests.append(request.url))
                 page.goto(report.as_uri())
                 check_fits(page, where)
+                check_pictures(page, where)
                 check_contrast(page, where)
                 shown = page.evaluate(
                     "Promise.all([...document.images].map(image => image.decode()))"

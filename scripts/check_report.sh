@@ -31,6 +31,7 @@ if [[ -z $report ]]; then
     program=$PWD/target/release/ec2train
     (cd "$work" && "$program" train --sample)
     report=$work/TrainedModels/sample/report.html
+    grep --quiet 'This is the built-in sample' "$report"
 fi
 .venv-report/bin/python scripts/check_report.py "$report" "$screenshots" "$(command -v chromium)"
 echo "Screenshots: $screenshots"

@@ -1,5 +1,8 @@
 //! report.html of the real binary.
+#![allow(clippy::unwrap_used)]
 
+// Other tests need the rest of it.
+#[allow(dead_code)]
 mod common;
 
 use std::collections::HashSet;
@@ -101,7 +104,7 @@ fn a_run_has_a_report_of_one_file_and_names_are_only_text_in_it() {
         "{page_text}"
     );
     let accuracy = metadata["metrics"]["test"]["top1_accuracy"].as_f64().unwrap();
-    assert_eq!(texts(&page, ".lede strong")[0], format!("{:.1} %", 100.0 * accuracy));
+    assert_eq!(texts(&page, ".lede strong")[0], format!("{:.1}\u{a0}%", 100.0 * accuracy));
     // Two classes of a picture each, and one for each loss.
     let num_test = metadata["data"]["num_test"].as_u64().unwrap() as usize;
     assert_eq!(count(&page, "#losses ~ ol img"), num_test.min(12));
@@ -129,8 +132,8 @@ fn a_worse_model_has_its_own_report_and_what_cannot_be_shown_is_left_out() {
     let page = read(&runs[1].join("report.html"));
     assert_accessible(&page);
     assert!(texts(&page, ".lede")[0].contains("did not become the standing model"));
-    assert!(texts(&page, "#comparison ~ p")[0].contains("tested on the same images"));
-    assert_eq!(count(&page, "#comparison ~ div tbody tr"), 6);
+    assert!(texts(&page, "#measures ~ p")[0].contains("tested on the same images"));
+    assert_eq!(count(&page, "#measures ~ div tbody tr"), 3 + 6);
     let pairs = texts(&page, "#confused ~ ul li");
     assert!(
         pairs.iter().any(|pair| pair.contains(&names[0]) && pair.contains(&names[1])),

@@ -1,7 +1,7 @@
 //! `ec2train train`
 
 use super::{METRICS_HEADER, metrics_row, print};
-use crate::artifact::{MODEL_FILE, Metadata};
+use crate::artifact::{MODEL_FILE, Metadata, REPORT_FILE};
 use crate::error::Result;
 use crate::job::{Job, Kind};
 use crate::pipeline::{self, Trained};
@@ -39,5 +39,13 @@ fn summary(job: &Job, trained: &Trained) -> String {
     } else {
         format!("Kept {}; {} is unchanged\n", model_path.display(), standing.display())
     };
+    let report = if metadata.promoted {
+        job.model_dir.join(REPORT_FILE)
+    } else {
+        model_path.with_file_name(REPORT_FILE)
+    };
+    if *is_new && report.exists() {
+        text += &format!("Report: {}\n", report.display());
+    }
     text
 }

@@ -1,8 +1,8 @@
 //! Numbers as the report writes them.
 
-/// As in `86.4 %`.
+/// As in `86.4 %`, on one line.
 pub(super) fn percent(part: f64) -> String {
-    format!("{:.1} %", 100.0 * part)
+    format!("{:.1}\u{a0}%", 100.0 * part)
 }
 
 /// As in `86.4 %`, or a dash for what does not exist.
@@ -24,12 +24,17 @@ pub(super) fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
     }
     grouped
+}
+
+/// A whole number, and nothing for ticks between two.
+pub(super) fn whole(value: f64) -> String {
+    if (value - value.round()).abs() < 1e-6 { format!("{value:.0}") } else { String::new() }
 }
 
 /// As in `3 images` and `1 image`.
@@ -43,7 +48,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(percent(0.8643), "86.4 %");
+        assert_eq!(percent(0.8643), "86.4\u{a0}%");
         assert_eq!(percent_or_dash(None), "–");
         assert_eq!(
             [0.5, -1.25, 0.0, -0.001].map(|value| signed(value, 1)),

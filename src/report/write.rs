@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::time::Instant;
 
 use super::page;
 use crate::artifact::{Metadata, REPORT_FILE};
@@ -50,8 +51,10 @@ impl<'a> RunRecord<'a> {
 
 /// Writes the report into `dir`. A run is none the worse without one: what goes wrong is a warning.
 pub fn write(dir: &Path, run: &RunRecord) {
-    if let Err(error) = try_write(&dir.join(REPORT_FILE), run) {
-        log::warn!("this run will have no report: {error}");
+    let started = Instant::now();
+    match try_write(&dir.join(REPORT_FILE), run) {
+        Ok(()) => log::debug!("the report took {} ms", started.elapsed().as_millis()),
+        Err(error) => log::warn!("this run will have no report: {error}"),
     }
 }
 

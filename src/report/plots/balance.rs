@@ -4,7 +4,7 @@ use maud::Markup;
 
 use super::chart::{Axis, Caption, Ink, figure};
 use crate::error::Result;
-use crate::report::format::{count, plural};
+use crate::report::format::{count, plural, whole};
 
 /// Classes from the largest to the smallest. `counts` are of train, one for each class.
 pub(in crate::report) fn class_balance(counts: &[usize]) -> Result<Markup> {
@@ -21,7 +21,6 @@ pub(in crate::report) fn class_balance(counts: &[usize]) -> Result<Markup> {
     );
     let caption =
         Caption { id: "plot-balance", title: "Train images per class", summary, legend: &[] };
-    let whole = |value: f64| format!("{value:.0}");
     let x = Axis {
         range: 0.0..sorted.len().max(1) as f64,
         num_ticks: sorted.len().clamp(2, 7),

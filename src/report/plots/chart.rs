@@ -162,9 +162,9 @@ fn svg(x: &Axis, y: &Axis, draw: impl FnOnce(&mut Canvas) -> Result<()>) -> Resu
         let ink = Ink::Text.placeholder();
         let mut chart = ChartBuilder::on(&area)
             .margin_top(18 * SCALE)
-            .margin_right(16 * SCALE)
-            .x_label_area_size(24 * SCALE)
-            .y_label_area_size(50 * SCALE)
+            .margin_right(20 * SCALE)
+            .x_label_area_size(26 * SCALE)
+            .y_label_area_size(54 * SCALE)
             .build_cartesian_2d(x.range.clone(), y.range.clone())
             .map_err(failed)?;
         chart
@@ -187,7 +187,7 @@ fn svg(x: &Axis, y: &Axis, draw: impl FnOnce(&mut Canvas) -> Result<()>) -> Resu
 }
 
 fn font() -> TextStyle<'static> {
-    ("sans-serif", f64::from(12 * SCALE)).into_font().into()
+    ("sans-serif", f64::from(14 * SCALE)).into_font().into()
 }
 
 /// Without the element that the page has an own one for.

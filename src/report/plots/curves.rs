@@ -5,7 +5,7 @@ use maud::Markup;
 use super::chart::{Axis, Caption, Ink, figure};
 use crate::error::Result;
 use crate::metrics::Metrics;
-use crate::report::format::percent;
+use crate::report::format::{percent, whole};
 use crate::train::fit::Epoch;
 
 const LEGEND: [(Ink, &str); 2] = [(Ink::First, "train, during the epoch"), (Ink::Second, "valid")];
@@ -89,7 +89,6 @@ impl Curve<'_> {
             (low - 0.05).clamp(0.0, 0.9)..1.0
         };
         let last = history.last().map_or(1, |epoch| epoch.epoch) as f64;
-        let whole = |value: f64| format!("{value:.0}");
         let num_ticks = history.len().clamp(2, 7);
         let x = Axis { range: 1.0..last.max(2.0), num_ticks, format: &whole, name: "epoch" };
         let y = Axis { range, num_ticks: 6, format: self.tick, name: self.unit };

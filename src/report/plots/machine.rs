@@ -10,6 +10,8 @@ use crate::run::timeline::{Sample, Stage, Timeline};
 
 /// A stage that takes less of the width has no number in the plot.
 const SMALLEST_LABELLED: f64 = 0.05;
+/// A stage that begins in this part of the width begins with the axis.
+const SMALLEST_MARKED: f64 = 0.01;
 
 /// Busy, stolen and waiting for disks, one above the other.
 pub(in crate::report) fn cpu(timeline: &Timeline, mean: CpuTime) -> Result<Markup> {
@@ -38,12 +40,12 @@ pub(in crate::report) fn cpu(timeline: &Timeline, mean: CpuTime) -> Result<Marku
         name: "part of all CPUs' time",
     };
     plot(&caption, timeline, &y, |canvas| {
-        let layers: [(Ink, fn(&Sample) -> f64); 3] = [
-            (Ink::Third, |sample| sample.busy + sample.steal + sample.iowait),
-            (Ink::Second, |sample| sample.busy + sample.steal),
-            (Ink::First, |sample| sample.busy),
-        ];
-        layers.iter().try_for_each(|(ink, value)| canvas.area(*ink, &steps(timeline, *value)))
+        canvas.area(
+            Ink::Third,
+            &steps(timeline, |sample| sample.busy + sample.steal + sample.iowait),
+        )?;
+        canvas.area(Ink::Second, &steps(timeline, |sample| sample.busy + sample.steal))?;
+        canvas.area(Ink::First, &steps(timeline, |sample| sample.busy))
     })
 }
 
@@ -101,7 +103,7 @@ fn plot(
         }
         draw(canvas)?;
         for (number, (start, end)) in (1..).zip(timeline.stages.iter().map(ends)) {
-            if start > 0.0 {
+            if start > SMALLEST_MARKED * clock.end {
                 canvas.rule((start, 0.0), (start, top))?;
             }
             if end - start >= SMALLEST_LABELLED * clock.end {

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::Section;
+use super::picture::class_name;
 use crate::report::confusion::{ClassMeasure, Confusion};
 use crate::report::format::{count, percent_or_dash};
 use crate::report::write::RunRecord;
@@ -41,7 +42,7 @@ pub(in crate::report) fn class_table(run: &RunRecord, confusion: &Confusion) -> 
                 tbody {
                     @for (name, class) in shown {
                         tr {
-                            th scope="row" { (name) }
+                            th scope="row" { (class_name(name)) }
                             td.number data-value=(class.num_images) { (count(class.num_images)) }
                             (cell(class.precision())) (cell(class.recall())) (cell(class.f1()))
                         }

@@ -10,11 +10,14 @@ use crate::report::write::RunRecord;
 
 /// The measures of both.
 pub(in crate::report) fn comparison(run: &RunRecord) -> Section {
-    let body = match run.standing {
-        Some(standing) => table(standing, run.metadata),
-        None => html! { p { "There was no model before this one." } (own(run.metadata)) },
+    let body = html! {
+        (own(run.metadata))
+        @match run.standing {
+            Some(standing) => (table(standing, run.metadata)),
+            None => p { "There was no model before this one." },
+        }
     };
-    Section { id: "comparison", title: "Against the model before", body }
+    Section { id: "measures", title: "Measures, beside the model before", body }
 }
 
 fn table(standing: &Metadata, new: &Metadata) -> Markup {

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::html;
 
 use super::Section;
-use super::picture::picture;
+use super::picture::{class_name, picture};
 use crate::data::image_folder::{Sample, Split};
 use crate::report::confusion::{ConfusedPair, Confusion};
 use crate::report::format::plural;
@@ -46,7 +46,7 @@ pub(in crate::report) fn confused_pairs(
                                 (picture(uri.as_deref(), &format!("An image of {}", names[class])))
                             }
                         }
-                        p { strong { (names[pair.first]) } " and " strong { (names[pair.second]) } }
+                        p { strong { (class_name(&names[pair.first])) } " and " strong { (class_name(&names[pair.second])) } }
                         p.small { (counts(pair)) }
                     }
                 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::html;
 
 use super::Section;
-use super::picture::{picture, shown_path};
+use super::picture::{class_name, picture, shown_path};
 use crate::report::format::percent;
 use crate::report::predictions::Prediction;
 use crate::report::thumbnail::thumbnails;
@@ -31,16 +31,21 @@ pub(in crate::report) fn top_losses(run: &RunRecord, predictions: &[Prediction])
                 @let class = &names[prediction.target];
                 li {
                     div.pictures { (picture(uri.as_deref(), &format!("An image of {class}"))) }
-                    p {
-                        strong { (class) }
-                        @if prediction.is_correct() {
-                            ", found with " (percent(prediction.confidence))
-                        } @else {
-                            ", taken for " strong { (names[prediction.predicted]) } " with "
-                            (percent(prediction.confidence))
+                    div {
+                        p {
+                            strong { (class_name(class)) }
+                            @if prediction.is_correct() {
+                                ", found with " (percent(prediction.confidence))
+                            } @else {
+                                ", taken for " strong { (class_name(&names[prediction.predicted])) }
+                                " with " (percent(prediction.confidence))
+                            }
+                        }
+                        p.small {
+                            "loss " (format!("{:.2}", prediction.loss)) ", "
+                            code { (shown_path(&run.folder.root, path)) }
                         }
                     }
-                    p.small { "loss " (format!("{:.2}", prediction.loss)) ", " code { (shown_path(&run.folder.root, path)) } }
                 }
             }
         }
