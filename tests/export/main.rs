@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 mod faults;
