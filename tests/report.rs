@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 // Other tests need the rest of it.
-#[allow(dead_code)]
 mod common;
 
 use std::collections::HashSet;
