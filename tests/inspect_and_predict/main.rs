@@ -1,7 +1,6 @@
 //! `ec2train check` and `ec2train predict` as a user calls them, with the real binary.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -2,7 +2,6 @@
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 mod cut;

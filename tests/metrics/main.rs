@@ -1,7 +1,6 @@
 //! What a run leaves for other programs to plot, with the real binary.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 
