@@ -20,7 +20,7 @@ require_tools util-linux unshare
 
 archive=$(bundle)
 
-new_root cloud-init-check
+new_root --variant=minbase
 cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
 # What the images of Debian for EC2 have.
 logged chroot "$root" env DEBIAN_FRONTEND=noninteractive \

@@ -16,25 +16,14 @@ die() { printf 'check_export: error: %s\n' "$1" >&2; exit "$2"; }
 
 readonly VENV=.venv-export REQUIREMENTS=scripts/export/requirements.txt
 
-# Leaves $VENV with exactly the pinned versions.
-install() {
-    cmp --silent "$REQUIREMENTS" "$VENV/installed.txt" && return
-    [[ -x $VENV/bin/python ]] || python3 -m venv "$VENV" ||
-        die "python3 cannot make a virtual environment (Debian: apt-get install python3-venv)" 69
-    say "installing $(grep --count == "$REQUIREMENTS") packages and what they need into $VENV"
-    # Beside the environment: /tmp is a small memory file system on some machines.
-    mkdir -p "$VENV/tmp"
-    TMPDIR=$PWD/$VENV/tmp "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
-        --requirement "$REQUIREMENTS" || die "pip could not install $REQUIREMENTS into $VENV" 69
-    rm -rf "${VENV:?}/tmp"
-    cp "$REQUIREMENTS" "$VENV/installed.txt"
-}
+# shellcheck source=scripts/venv.sh
+source scripts/venv.sh
 
 case $* in
     "" | --sample) ;;
     *) die "usage: scripts/check_export.sh [--sample]" 64 ;;
 esac
-install
+use_venv "$VENV" "$REQUIREMENTS"
 export EC2TRAIN=${EC2TRAIN:-target/release/ec2train}
 if [[ $EC2TRAIN == target/release/ec2train ]]; then
     cargo build --locked --release --quiet --bin ec2train

@@ -14,7 +14,7 @@ if [[ ! -x .venv-metrics/bin/tensorboard ]]; then
 fi
 cargo build --locked --quiet --release --bin ec2train
 
-work=$(mktemp -d /var/tmp/metrics-check.XXXXXX)
+work=$(mktemp --directory --tmpdir=/var/tmp)
 trap 'rm -rf --one-file-system "$work"' EXIT
 
 # Where the agent's package puts it.

@@ -16,7 +16,7 @@ require_tools util-linux unshare
 
 archive=$(bundle)
 
-new_root package-check
+new_root --variant=minbase
 cp "$archive" "$root/home/"
 
 # Runs a command in the new root as user `ec2`, without network, with a /proc of its own and no device

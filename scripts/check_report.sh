@@ -23,10 +23,10 @@ if [[ ! -x .venv-report/bin/playwright ]]; then
     .venv-report/bin/pip install --quiet --disable-pip-version-check playwright==1.65.2
 fi
 
-screenshots=$(mktemp -d /var/tmp/report-screenshots.XXXXXX)
+screenshots=$(mktemp --directory --tmpdir=/var/tmp)
 if [[ -z $report ]]; then
     cargo build --locked --quiet --release --bin ec2train
-    work=$(mktemp -d /var/tmp/report-check.XXXXXX)
+    work=$(mktemp --directory --tmpdir=/var/tmp)
     trap 'rm -rf --one-file-system "$work"' EXIT
     program=$PWD/target/release/ec2train
     (cd "$work" && "$program" train --sample)

@@ -17,7 +17,7 @@ require_tools systemd-container systemd-nspawn
 
 archive=$(bundle)
 
-new_root systemd-check --include=systemd-sysv,dbus
+new_root --variant=minbase --include=systemd-sysv,dbus
 
 # The bundle, with four classes of the built-in sample as its data set.
 tar --extract --file="$archive" --directory="$root/opt"

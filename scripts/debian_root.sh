@@ -14,16 +14,14 @@ require_tools() {
     done
 }
 
-# new_root NAME [DEBOOTSTRAP OPTION...]: installs Debian into $root, which goes when the script ends. Nothing
+# new_root DEBOOTSTRAP_OPTION...: installs Debian into $root, which goes when the script ends. Nothing
 # of this machine may ever be mounted below it where this shell sees it, but in a mount namespace.
 new_root() {
-    local name=$1
-    shift
-    root=$(mktemp --directory --tmpdir=/var/tmp "$name.XXXXXX")
+    root=$(mktemp --directory --tmpdir=/var/tmp)
     trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
     chmod 755 "$root"
     say "installing Debian $SUITE into $root"
-    logged debootstrap --variant=minbase "$@" "$SUITE" "$root"
+    logged debootstrap "$@" "$SUITE" "$root"
 }
 
 # logged COMMAND...: shows what it printed only when it fails.

@@ -16,7 +16,7 @@ die() { printf 'fresh machine: error: %s\n' "$1" >&2; exit "$2"; }
 source scripts/debian_root.sh
 require_tools "git util-linux" git unshare
 
-new_root fresh-machine
+new_root --variant=minbase
 cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone --quiet --no-hardlinks . "$root/root/ec2train"
 

@@ -26,7 +26,7 @@ done
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 name=ec2train-$version
 archive=target/$name-x86_64.tar.gz
-work=$(mktemp -d target/package.XXXXXX)
+work=$(mktemp --directory --tmpdir=target)
 trap 'rm -rf "$work"' EXIT
 bundle=$work/$name
 mkdir -p "$bundle"/{lib,LICENSES,scripts,deploy/{systemd,cloudwatch},data,TrainedModels}

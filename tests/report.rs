@@ -118,12 +118,8 @@ fn a_worse_model_has_its_own_report_and_what_cannot_be_shown_is_left_out() {
     let working_dir = WorkingDir::with_features();
     train(&working_dir);
     let standing = fs::read(working_dir.path("TrainedModels/report.html")).unwrap();
-    let dir = working_dir.path("data/dogImages/train");
     let names = working_dir.class_names();
-    let aside = working_dir.path("aside");
-    fs::rename(dir.join(&names[0]), &aside).unwrap();
-    fs::rename(dir.join(&names[1]), dir.join(&names[0])).unwrap();
-    fs::rename(aside, dir.join(&names[1])).unwrap();
+    working_dir.swap_classes(&["train"]);
     train(&working_dir);
 
     assert!(fs::read(working_dir.path("TrainedModels/report.html")).unwrap() == standing);

@@ -10,6 +10,7 @@ use tch::{Kind, TchError, Tensor};
 use super::backbone::channels_last;
 use super::fold::NORM_EPSILON;
 use super::head::Head;
+use super::residual;
 use super::resnet::{self, BLOCKS_BEFORE_LAYER4, LAYER4_CHANNELS, LAYER4_SIDE};
 use super::state_dict::{StateDict, TensorData};
 use crate::error::{Error, Result};
@@ -150,14 +151,7 @@ impl Bottleneck {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let [conv1, conv2, conv3] = &self.convs;
-        let out = conv1.forward(x)?.f_relu_()?;
-        let out = conv2.forward(&out)?.f_relu_()?;
-        let mut out = conv3.forward(&out)?;
-        match &self.downsample {
-            Some(downsample) => out.f_add_(&downsample.forward(x)?)?.f_relu_(),
-            None => out.f_add_(x)?.f_relu_(),
-        }
+        residual::forward(&self.convs, self.downsample.as_ref(), x, ConvNorm::forward)
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
-use super::common::{ec2train, sorted_entries, text};
+use super::common::{ec2train, in_own_mounts, sorted_entries, text};
 use super::files::{EXPORT_DIR, copy_of_model, exported};
 
 fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
@@ -81,24 +80,6 @@ fn two_exports_at_once_do_not_meet() {
     let output = ec2train(dir.path(), &["export"]);
     assert_eq!(output.status.code(), Some(75));
     assert!(text(&output.stderr).contains("another export"), "{}", text(&output.stderr));
-}
-
-/// Runs `script` in `dir`, which it may mount file systems in; `None` where that is not allowed.
-fn in_own_mounts(dir: &Path, script: &str) -> Option<Output> {
-    let unshare = |script: &str| {
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "bash", "-euc", script])
-            .current_dir(dir)
-            .env("EC2TRAIN", env!("CARGO_BIN_EXE_ec2train"))
-            .env("NO_COLOR", "1")
-            .output()
-    };
-    let probe = unshare("mkdir -p probe && mount -t tmpfs tmpfs probe");
-    if !probe.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no tmpfs can be mounted by this user");
-        return None;
-    }
-    Some(unshare(script).unwrap())
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::common::{WorkingDir, command, text};
+use super::common::{WorkingDir, command, in_own_mounts, text};
 use super::formats::{epochs, events, json_lines};
 
 /// Longer than any run of these tests on a slow machine.
@@ -108,26 +108,12 @@ fn a_full_disk_for_metrics_costs_a_warning_and_nothing_else() {
     let working_dir = WorkingDir::with_features();
     fs::create_dir_all(working_dir.path("TrainedModels/runs/live")).unwrap();
     fs::create_dir_all(working_dir.path("TrainedModels/log")).unwrap();
-    let unshare = |script: &str| {
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "bash", "-euc", script])
-            .current_dir(working_dir.path(""))
-            .env("EC2TRAIN", env!("CARGO_BIN_EXE_ec2train"))
-            .env("NO_COLOR", "1")
-            .output()
-    };
-    let mount = "mount -t tmpfs -o size=8k tmpfs TrainedModels/runs/live
-        mount -t tmpfs -o size=4k tmpfs TrainedModels/log";
-    if !unshare(mount).is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no tmpfs can be mounted by this user");
-        return;
-    }
-    let script = format!(
-        "{mount}
+    let script = "
+        mount -t tmpfs -o size=8k tmpfs TrainedModels/runs/live
+        mount -t tmpfs -o size=4k tmpfs TrainedModels/log
         $EC2TRAIN
-        cp TrainedModels/log/metrics.emf.jsonl shared.jsonl"
-    );
-    let output = unshare(&script).unwrap();
+        cp TrainedModels/log/metrics.emf.jsonl shared.jsonl";
+    let Some(output) = in_own_mounts(&working_dir.path(""), script) else { return };
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_unharmed(&working_dir, &said, "No space left on device");

@@ -16,12 +16,7 @@ fn model(working_dir: &WorkingDir) -> Vec<u8> {
 
 /// Puts the train images of two classes into each other's folders: labels that are wrong.
 fn mix_up(working_dir: &WorkingDir) {
-    let dir = working_dir.path("data/dogImages/train");
-    let names = working_dir.class_names();
-    let aside = working_dir.path("aside");
-    fs::rename(dir.join(&names[0]), &aside).unwrap();
-    fs::rename(dir.join(&names[1]), dir.join(&names[0])).unwrap();
-    fs::rename(aside, dir.join(&names[1])).unwrap();
+    working_dir.swap_classes(&["train"]);
 }
 
 #[test]

@@ -116,18 +116,18 @@ impl Worker {
     ) -> Result<()> {
         match &mut self.0 {
             WorkerWeights::Simd(backbone, scratch) => {
-                backbone.forward_with_cut(pixels, scratch, features, cut);
+                backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             WorkerWeights::SimdBf16(backbone, scratch) => {
-                backbone.forward_with_cut(pixels, scratch, features, cut);
+                backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }
             #[cfg(feature = "torch")]
-            WorkerWeights::Onednn(backbone) => backbone.forward_with_cut(pixels, features, cut),
+            WorkerWeights::Onednn(backbone) => backbone.forward(pixels, features, cut),
             #[cfg(feature = "torch")]
-            WorkerWeights::Libtorch(backbone) => backbone.forward_with_cut(pixels, features, cut),
+            WorkerWeights::Libtorch(backbone) => backbone.forward(pixels, features, cut),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::model::fold::fold;
+use crate::model::residual;
 use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
 
@@ -76,19 +77,12 @@ impl LibtorchBackbone {
     /// `pixels`, to `features`.
     ///
     /// Every batch is of the same size, the last one filled up with zeros, since libtorch may sum in
-    /// another order for another size.
+    /// another order for another size. `cut` receives layer4's input, `[N, 14, 14, 1024]` in the bits of
+    /// bf16.
     ///
     /// # Errors
     /// When libtorch fails, as it does without memory.
-    pub fn forward(&self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
-        self.forward_with_cut(pixels, features, None)
-    }
-
-    /// The same, and writes layer4's input to `cut`, `[N, 14, 14, 1024]` in the bits of bf16.
-    ///
-    /// # Errors
-    /// As [`LibtorchBackbone::forward`].
-    pub fn forward_with_cut(
+    pub fn forward(
         &self,
         pixels: &[f32],
         features: &mut [f32],
@@ -147,14 +141,7 @@ impl FoldedBottleneck {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
-        let [conv1, conv2, conv3] = &self.convs;
-        let out = conv1.forward(x)?.f_relu_()?;
-        let out = conv2.forward(&out)?.f_relu_()?;
-        let mut out = conv3.forward(&out)?;
-        match &self.downsample {
-            Some(downsample) => out.f_add_(&downsample.forward(x)?)?.f_relu_(),
-            None => out.f_add_(x)?.f_relu_(),
-        }
+        residual::forward(&self.convs, self.downsample.as_ref(), x, FoldedConv::forward)
     }
 }
 

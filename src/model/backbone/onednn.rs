@@ -100,20 +100,13 @@ impl OnednnBackbone {
     /// `pixels`, to `features`.
     ///
     /// N is taken in batches, the last one filled up with zeros at the cost of a whole one, so an
-    /// image's features depend neither on N nor on its neighbours, to the bit.
+    /// image's features depend neither on N nor on its neighbours, to the bit. `cut` receives layer4's
+    /// input, `[N, 14, 14, 1024]` in the bits of bf16.
     ///
     /// # Errors
     /// When a slice's length is not that of whole images, or when libtorch fails, as it does
     /// without memory.
-    pub fn forward(&self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
-        self.forward_with_cut(pixels, features, None)
-    }
-
-    /// The same, and writes layer4's input to `cut`, `[N, 14, 14, 1024]` in the bits of bf16.
-    ///
-    /// # Errors
-    /// As [`OnednnBackbone::forward`].
-    pub fn forward_with_cut(
+    pub fn forward(
         &self,
         pixels: &[f32],
         features: &mut [f32],

@@ -88,12 +88,8 @@ impl<A: Arithmetic> SimdBackbone<A> {
     /// Writes the pooled features, `[N, 2048]` f32, of normalized pixels, `[N, 224, 224, 3]` f32.
     ///
     /// The features of an image are the same bits whatever N is and whichever images are beside it.
-    pub fn forward(&self, pixels: &[f32], scratch: &mut Scratch<A::Value>, features: &mut [f32]) {
-        self.forward_with_cut(pixels, scratch, features, None);
-    }
-
-    /// The same, and writes layer4's input to `cut`, `[N, 14, 14, 1024]` in the bits of bf16.
-    pub fn forward_with_cut(
+    /// `cut` receives layer4's input, `[N, 14, 14, 1024]` in the bits of bf16.
+    pub fn forward(
         &self,
         pixels: &[f32],
         scratch: &mut Scratch<A::Value>,
