@@ -12,7 +12,7 @@ fn a_disk_that_is_too_small_is_said_before_the_work_and_the_old_model_stays() {
         mkdir small
         mount -t tmpfs -o size=110m tmpfs small
         cp -a TrainedModels/. small/
-        mount --move small TrainedModels
+        mount --bind small TrainedModels
         before=$(cat TrainedModels/model.{pth,json} | sha256sum)
         rm -r TrainedModels/features
         code=0
