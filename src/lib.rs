@@ -50,5 +50,6 @@ pub mod run;
 
 pub mod bench;
 pub mod cli;
+pub mod serving;
 
 pub use error::{Error, Result};
