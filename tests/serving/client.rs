@@ -58,7 +58,7 @@ impl Client {
     pub fn logits(&self, content_type: &str, body: &[u8]) -> Vec<f32> {
         let reply = self.invoke(content_type, body);
         assert_eq!(reply.status, 200, "{}", reply.text());
-        let mut rows: Vec<Vec<f32>> = serde_json::from_slice(&reply.body).unwrap();
+        let mut rows = reply.rows();
         assert_eq!(rows.len(), 1);
         rows.remove(0)
     }
@@ -85,7 +85,8 @@ impl Client {
 }
 
 pub fn invocation_bytes(image: &str) -> Vec<u8> {
-    let head = "POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length";
+    let head =
+        "POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length";
     format!("{head}: {}\r\n\r\n{image}", image.len()).into_bytes()
 }
 
@@ -131,6 +132,11 @@ impl Reply {
     }
 
     pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Logits `[N, C]`.
+    pub fn rows(&self) -> Vec<Vec<f32>> {
         serde_json::from_slice(&self.body).unwrap()
     }
 
