@@ -102,8 +102,7 @@ async fn read((content_type, body): &Input) -> String {
         }
     }
     outcome.retain(|letter| !letter.is_ascii_digit());
-    outcome.truncate(outcome.floor_char_boundary(120));
-    outcome
+    outcome.chars().take(120).collect()
 }
 
 fn seeds() -> Vec<Input> {
@@ -113,7 +112,8 @@ fn seeds() -> Vec<Input> {
         for entry in fs::read_dir(golden.join(dir)).unwrap() {
             let path = entry.unwrap().path();
             let bytes = fs::read(&path).unwrap();
-            if path.extension().is_none_or(|extension| extension == "rgb") || bytes.len() > MAX_LEN {
+            if path.extension().is_none_or(|extension| extension == "rgb") || bytes.len() > MAX_LEN
+            {
                 continue;
             }
             let json = format!(r#"{{"instances": [{{"image": "{}"}}]}}"#, encode_base64(&bytes));
@@ -131,7 +131,8 @@ fn seeds() -> Vec<Input> {
 }
 
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], rng: &mut ChaCha8Rng) {
-    const INTERESTING: [u8; 12] = [0, 1, 0x7f, 0x80, 0xff, 0xd8, 0xda, 0xc2, b'"', b'{', b'\r', b'-'];
+    const INTERESTING: [u8; 12] =
+        [0, 1, 0x7f, 0x80, 0xff, 0xd8, 0xda, 0xc2, b'"', b'{', b'\r', b'-'];
     if bytes.is_empty() {
         bytes.push(rng.random());
         return;

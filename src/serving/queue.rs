@@ -103,7 +103,11 @@ impl Queue {
 
     /// Takes a job that is to be computed next, however many wait.
     pub(super) fn push_first(&self, job: Job) {
-        self.lock().jobs.push_front(job);
+        let mut state = self.lock();
+        // Nobody else keeps these few from piling up.
+        state.forget_abandoned();
+        state.jobs.push_front(job);
+        drop(state);
         self.changed.notify_one();
     }
 

@@ -1,6 +1,6 @@
 //! The body of an invocation to images.
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -43,6 +43,10 @@ impl BodyType {
     /// # Errors
     /// [`Fault::UnsupportedType`]
     pub fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+        if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|it| *it != "identity") {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes());
+            return Err(Fault::UnsupportedType(format!("with Content-Encoding {encoding}")));
+        }
         let Some(header) = headers.get(CONTENT_TYPE) else { return Ok(BodyType::Image) };
         let unsupported =
             || Fault::UnsupportedType(String::from_utf8_lossy(header.as_bytes()).into_owned());

@@ -107,7 +107,7 @@ fn another_model_takes_over_between_two_chunks_and_no_request_is_lost() {
     let waiting = server.client.raw_invocation("waiting");
     wait_until(|| server.client.metric("ec2train_queue_length") == 1.0);
     // Its self-test must not wait.
-    let second = super::fake_model::FakeModel::new("second", &std::sync::Arc::default());
+    let second = super::fake_model::FakeModel::shared("second", &std::sync::Arc::default());
     server.service.set_model(second).unwrap();
     server.control.release();
     for mut stream in [computing, waiting] {

@@ -70,7 +70,7 @@ pub struct FakeModel {
 }
 
 impl FakeModel {
-    pub fn new(id: &str, control: &Arc<Control>) -> Arc<dyn Model> {
+    pub fn shared(id: &str, control: &Arc<Control>) -> Arc<dyn Model> {
         let class_names = ["001.Length", "002.Sum", "003.Nothing"].map(String::from).to_vec();
         let description = ModelDescription {
             id: id.into(),

@@ -38,6 +38,8 @@ fn every_bad_request_is_told_what_is_wrong_with_it() {
     assert!(reply.text().contains("more than 32 images"), "{}", reply.text());
     assert_eq!(client.get("/nothing").kind(), (404, "not_found".into()));
     assert_eq!(client.get("/invocations").kind(), (405, "method_not_allowed".into()));
+    let reply = client.invoke_with(&[("content-encoding", "gzip")], "", b"word");
+    assert_eq!(reply.kind(), (415, "unsupported_type".into()));
     let reply = client.invoke_with(&[], "?verbose=perhaps", b"word");
     assert_eq!(reply.kind(), (400, "bad_request".into()));
     assert_eq!(client.logits("image/jpeg", b"word"), logits(b"word"));

@@ -49,7 +49,7 @@ struct NoNumbers(Arc<ModelInfo>);
 
 impl NoNumbers {
     fn new() -> Self {
-        let info = FakeModel::new("broken", &Arc::default()).info().clone();
+        let info = FakeModel::shared("broken", &Arc::default()).info().clone();
         let description = ModelDescription { temperature: 1.0, ..info.description.clone() };
         NoNumbers(Arc::new(ModelInfo { description, class_names: info.class_names.clone() }))
     }

@@ -57,7 +57,7 @@ impl Server {
     }
 
     pub fn load(&self, id: &str) {
-        self.service.set_model(FakeModel::new(id, &self.control)).unwrap();
+        self.service.set_model(FakeModel::shared(id, &self.control)).unwrap();
     }
 
     /// As SIGTERM does.
