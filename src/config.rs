@@ -122,6 +122,9 @@ pub const SERVE_FETCH_URLS: bool = true;
 pub const SERVE_MAX_PAYLOAD_BYTES: usize = 6 << 20;
 /// Images that may wait for a worker. At the 20 images/s of a t3.medium the last one waits 3 s.
 pub const SERVE_QUEUE: usize = 64;
+/// Before a request is refused because too much waits: clients that come again at once must not take
+/// the CPU from the workers.
+pub const SERVE_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 /// Images in one request.
 pub const SERVE_MAX_INSTANCES: usize = 32;
 /// Bodies of requests held at once, in all.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::access_log::Work;
 use super::answer::Format;
@@ -27,7 +27,12 @@ pub(super) async fn invocations(State(service): State<Arc<Service>>, request: Re
     let custom_attributes = request.headers().get(CUSTOM_ATTRIBUTES).cloned();
     let mut response = match answer(&service, request).await {
         Ok(response) => response,
-        Err(fault) => fault.into_response(),
+        Err(fault) => {
+            if matches!(fault, Fault::Overloaded(_)) {
+                sleep(service.options.limits.refusal_pause).await;
+            }
+            fault.into_response()
+        }
     };
     if let Some(attributes) = custom_attributes {
         response.headers_mut().insert(CUSTOM_ATTRIBUTES, attributes);

@@ -65,6 +65,8 @@ pub struct Limits {
     pub fetch_timeout: Duration,
     /// From SIGTERM to the end.
     pub drain_timeout: Duration,
+    /// Until a request is told that too much waits.
+    pub refusal_pause: Duration,
     /// How long a ping waits for the model's answer.
     pub ping_timeout: Duration,
 }
@@ -84,6 +86,7 @@ impl Default for Limits {
             answer_timeout: config::SERVE_ANSWER_TIMEOUT,
             fetch_timeout: config::SERVE_FETCH_TIMEOUT,
             drain_timeout: config::SERVE_DRAIN_TIMEOUT,
+            refusal_pause: config::SERVE_REFUSAL_PAUSE,
             ping_timeout: config::SERVE_PING_TIMEOUT,
         }
     }

@@ -19,8 +19,9 @@ use crate::artifact::Standing;
 use crate::error::{Error, Result};
 use crate::run::signals::StopReason;
 
-/// For connections: what computes has threads of its own.
-const NUM_IO_THREADS: usize = 2;
+/// For connections: what computes has threads of its own, from which these would take the cores when
+/// clients storm.
+const NUM_IO_THREADS: usize = 1;
 
 /// Serves the model in `options.model_dir` until SIGTERM or SIGINT, and finishes what is in flight
 /// then. A second signal ends the process at once.

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
@@ -109,11 +108,6 @@ pub fn read_head(stream: &mut TcpStream) -> String {
         bytes.push(byte[0]);
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-#[must_use]
-pub fn a_moment() -> Duration {
-    Duration::from_millis(200)
 }
 
 impl Reply {

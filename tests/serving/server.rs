@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use ec2train::job::Job;
 use ec2train::serving::fetch_url::UrlFetcher;
@@ -24,7 +25,9 @@ pub struct Server {
 /// One worker, so that tests know what it does.
 pub fn options() -> ServeOptions {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    ServeOptions { num_workers: 1, ..ServeOptions::new(address, &Job::real()) }
+    let mut options = ServeOptions { num_workers: 1, ..ServeOptions::new(address, &Job::real()) };
+    options.limits.refusal_pause = Duration::ZERO;
+    options
 }
 
 impl Server {
