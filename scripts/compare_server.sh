@@ -103,5 +103,5 @@ echo "|---|---|---|---|---|---|"
 # The median of the rounds by requests/s; refused requests are no answers.
 sort --key=1,1n --key=2,2 --key=3,3n "$scratch/figures" | awk -v rounds="$rounds" -v seconds="$seconds" '
     (NR - 1) % rounds == int((rounds - 1) / 2) {
-        printf "| %d | %s | %.1f | %s | %s | %d of %d |\n", $1, $2, $3 * ($6 - $7) / $6, $4, $5, $7, $6
+        printf "| %d | %s | %.1f | %s | %s | %d of %d |\n", $1, $2, ($6 ? $3 * ($6 - $7) / $6 : 0), $4, $5, $7, $6
     }'

@@ -38,9 +38,9 @@ def load():
     backbone = fold_batch_norm(load_backbone(MODEL_DIR / "model.pth"))
     model = backbone.to(DTYPE).to(memory_format=torch.channels_last).eval()
     if os.environ.get("COMPILE") == "1":
-        import torch._inductor.config
+        from torch._inductor import config
 
-        torch._inductor.config.freezing = True
+        config.freezing = True
         model = torch.compile(model)
     return model, head.eval()
 
