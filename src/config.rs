@@ -155,6 +155,45 @@ pub const METRICS_LOG_BYTES: u64 = 8 << 20;
 /// Where a fit goes on from after it was stopped, below the folder of the artifacts.
 pub const CHECKPOINT_FILE: &str = "fit.checkpoint";
 
+// --- Serving ----------------------------------------------------------------------------------
+
+/// Where `ec2train serve` listens: on this machine alone.
+pub const SERVE_ADDRESS: &str = "127.0.0.1:8080";
+/// Whether requests may name an address that the server then fetches an image from.
+pub const SERVE_FETCH_URLS: bool = true;
+/// Largest body of a request, and largest image fetched by address: what SageMaker lets through.
+pub const SERVE_MAX_PAYLOAD_BYTES: usize = 6 << 20;
+/// Images that may wait for a worker. At the 20 images/s of a t3.medium the last one waits 3 s.
+pub const SERVE_QUEUE: usize = 64;
+/// Before a request is refused because too much waits: clients that come again at once must not take
+/// the CPU from the workers.
+pub const SERVE_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
+/// Images in one request.
+pub const SERVE_MAX_INSTANCES: usize = 32;
+/// Bodies of requests held at once, in all.
+pub const SERVE_MAX_BODIES_BYTES: usize = 64 << 20;
+/// Memory that decoding one image may take: 89 megapixels of a baseline JPEG, 29 of a progressive one.
+pub const SERVE_MAX_DECODE_BYTES: u64 = 256 << 20;
+/// Connections open at once; each needs a file descriptor and up to 64 KiB.
+pub const SERVE_MAX_CONNECTIONS: usize = 512;
+/// A connection without a whole request head for this long is closed. Longer than the 60 s for which
+/// AWS's load balancers keep connections: otherwise they would use one that is being closed.
+pub const SERVE_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// For receiving the body of a request, and for a client to take a part of the answer.
+pub const SERVE_TRANSFER_TIMEOUT: Duration = Duration::from_secs(20);
+/// For the answer, from when the body is there. SageMaker waits for 60 s.
+pub const SERVE_ANSWER_TIMEOUT: Duration = Duration::from_secs(50);
+/// For a fetch by address, name resolution and redirects included.
+pub const SERVE_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Fetches by address at once.
+pub const SERVE_MAX_FETCHES: usize = 16;
+/// What is in flight may end within this time after SIGTERM. SageMaker kills after 30 s.
+pub const SERVE_DRAIN_TIMEOUT: Duration = Duration::from_secs(22);
+/// For the answer to a ping. SageMaker waits for 2 s.
+pub const SERVE_PING_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Pause between two looks at whether another model stands.
+pub const SERVE_RELOAD_INTERVAL: Duration = Duration::from_secs(2);
+
 // --- Amazon EC2 -------------------------------------------------------------------------------
 
 /// Where an instance finds its metadata service; `AWS_EC2_METADATA_SERVICE_ENDPOINT` overrides it.

@@ -14,6 +14,23 @@ use crate::metrics::softmax;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::Head;
 
+/// Reads the saved model from `model_dir`, if this version can compute it.
+///
+/// # Errors
+/// As [`artifact::load`]; [`Error::BadData`] when its images have another size.
+pub fn open(model_dir: &Path) -> Result<TrainedModel> {
+    let model = artifact::load(model_dir)?;
+    let crop = model.metadata.transform.crop;
+    if crop != CROP {
+        return Err(Error::bad_data(
+            model_dir.join(artifact::METADATA_FILE),
+            format!("asks for {crop} pixels, not {CROP}"),
+            "It was written by another version: run `ec2train` again.",
+        ));
+    }
+    Ok(model)
+}
+
 /// Computes with the same transform and backbone as the training did.
 #[derive(Debug)]
 pub struct Predictor {
@@ -32,23 +49,9 @@ impl Predictor {
     /// # Errors
     /// As [`artifact::load`].
     pub fn load(job: &Job) -> Result<Self> {
-        let TrainedModel { metadata, state_dict } = artifact::load(&job.model_dir)?;
-        if metadata.transform.crop != CROP {
-            let reason = format!("asks for {} pixels, not {CROP}", metadata.transform.crop);
-            let remedy = "It was written by another version: run `ec2train` again.";
-            return Err(Error::bad_data(
-                job.model_dir.join(artifact::METADATA_FILE),
-                reason,
-                remedy,
-            ));
-        }
+        let TrainedModel { metadata, state_dict } = open(&job.model_dir)?;
         Ok(Predictor {
-            transform: ViewTransform::new(EvalTransform {
-                resize: metadata.transform.resize,
-                crop: metadata.transform.crop,
-                mean: metadata.transform.mean,
-                std: metadata.transform.std,
-            }),
+            transform: ViewTransform::new(EvalTransform::from(&metadata.transform)),
             backbone: Backbone::new(Engine::fastest(), &state_dict, CHUNK)?,
             head: Head::from_state_dict(&state_dict)?,
             num_workers: job.num_workers,

@@ -99,8 +99,22 @@ fn while_it_stands<T>(dir: &Path, mut read: impl FnMut(&Path) -> Result<T>) -> R
     }
 }
 
+/// Changes whenever another model takes the place of the standing one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing(PathBuf, Identity);
+
+/// Which model stands in `dir`, without reading it.
+pub fn standing(dir: &Path) -> Standing {
+    let resolved = links::resolve(dir);
+    let identity = identity(&resolved);
+    Standing(resolved, identity)
+}
+
+/// Of model.pth and of model.json.
+type Identity = [Option<Stat>; 2];
+
 /// Which two files lie in `dir`.
-fn identity(dir: &Path) -> [Option<Stat>; 2] {
+fn identity(dir: &Path) -> Identity {
     [MODEL_FILE, METADATA_FILE].map(|name| fs::metadata(dir.join(name)).ok().as_ref().map(Stat::of))
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TrainFrom;
 use crate::data::FileNote;
 use crate::data::leakage::Leak;
+use crate::data::transform::EvalTransform;
 use crate::job::Kind;
 use crate::metrics::Metrics;
 use crate::run::console::seconds;
@@ -80,6 +81,12 @@ pub struct Transform {
     pub mean: [f32; 3],
     /// Per channel, RGB.
     pub std: [f32; 3],
+}
+
+impl From<&Transform> for EvalTransform {
+    fn from(&Transform { resize, crop, mean, std }: &Transform) -> Self {
+        EvalTransform { resize, crop, mean, std }
+    }
 }
 
 /// The file that the backbone was read from.

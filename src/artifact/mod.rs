@@ -23,7 +23,7 @@ mod retention;
 mod save;
 
 pub use gate::{Verdict, judge};
-pub use load::{TrainedModel, load, load_metadata, load_standing, model_path};
+pub use load::{Standing, TrainedModel, load, load_metadata, load_standing, model_path, standing};
 pub use metadata::{BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, Transform};
 pub use names::{HISTORY_FILE, METADATA_FILE, METRICS_FILE, MODEL_FILE, REPORT_FILE, runs_dir};
 pub use publish::publish;

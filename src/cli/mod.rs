@@ -5,6 +5,8 @@ mod check;
 mod evaluate;
 mod export;
 mod predict;
+#[cfg(feature = "serve")]
+mod serve;
 mod status;
 mod train;
 
@@ -64,6 +66,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Serve the saved model over HTTP: GET /ping, POST /invocations, a page at /
+    #[cfg(feature = "serve")]
+    Serve {
+        /// Address and port; port 0 is a free one
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = config::SERVE_ADDRESS)]
+        listen: std::net::SocketAddr,
+    },
     /// Download the pretrained weights and the dog breeds
     Fetch,
     /// Draw the built-in sample
@@ -94,6 +103,8 @@ impl Cli {
             Command::Check { json } => check::run(&job, json),
             Command::Bench { json, save } => bench::run(json, save),
             Command::Status { json } => status::run(&job, json),
+            #[cfg(feature = "serve")]
+            Command::Serve { listen } => serve::run(&job, listen),
             Command::Fetch => fetch::fetch_all(&progress()),
             Command::Sample => sample::ensure(
                 config::SAMPLE_DATA_DIR.as_ref(),

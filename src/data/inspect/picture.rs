@@ -103,7 +103,7 @@ fn open(path: &Path) -> Result<(Vec<u8>, ImageFormat, Decoded), (FindingKind, St
         Ok(decoded) => Ok((bytes, format, decoded)),
         Err(error) => {
             let reason = error.reason();
-            let is_too_large = reason == decode::too_large();
+            let is_too_large = reason == decode::too_large(decode::MAX_ALLOC_BYTES);
             let kind = if is_too_large { FindingKind::TooLarge } else { FindingKind::Corrupt };
             Err((kind, reason))
         }
