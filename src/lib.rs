@@ -48,6 +48,8 @@ pub mod pipeline;
 pub mod predictor;
 pub mod run;
 
+pub mod lambda;
+
 pub mod bench;
 pub mod cli;
 
