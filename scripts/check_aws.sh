@@ -67,7 +67,7 @@ finish() {
     if ((status)); then
         for log in "$work"/*.log; do
             printf -- '--- %s\n' "$log" >&2
-            tail -n 20 "$log" >&2
+            tail -n 8 "$log" >&2
         done
     fi
     rm -rf "$work"
@@ -113,8 +113,8 @@ fi
 
 python -m aws_local.cloud --work "$work" --container "$container" >"$work/cloud.log" 2>&1 &
 pids+=($!)
-AWS_ENDPOINT_URL=$(first_line "$work/cloud.log" '^\(http://127\.0\.0\.1:[0-9]*\)')
-export AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID=administrator AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1
+AWS_ENDPOINT_URL=$(first_line "$work/cloud.log" '\(http://127\.0\.0\.1:[0-9]*\)')
+export AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID=administrator AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 unset AWS_PROFILE AWS_SESSION_TOKEN
 # Nothing of this machine's own account may be met.
 export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
@@ -125,7 +125,8 @@ python -m aws_local.story "$AWS_ENDPOINT_URL" "$work/predictions.json" "${story[
 # --- The AWS CLI ----------------------------------------------------------------------------------
 
 printf '{"image": "%s"}' "$(base64 --wrap=0 "${images[0]}")" >"$work/event.json"
-aws lambda invoke --function-name ec2train:live --cli-binary-format raw-in-base64-out \
+# Version 1: version 2 needs --cli-binary-format raw-in-base64-out as well.
+aws lambda invoke --function-name ec2train --qualifier live \
     --payload "file://$work/event.json" "$work/reply.json" >/dev/null
 python - "$work" <<'PYTHON'
 import json, pathlib, sys
@@ -141,11 +142,20 @@ scripts/aws_local/cargo_lambda.sh "$work"
 
 # --- Changing and removing ------------------------------------------------------------------------
 
-scripts/deploy.sh --plan InvocationsPerInstance=500 --model-dir "$model_dir" >"$work/plan.log" 2>&1
-grep --quiet ScalingPolicy "$work/plan.log" || { cat "$work/plan.log" >&2; die "the plan does not name ScalingPolicy" 1; }
-scripts/deploy.sh --destroy 2>"$work/destroy.log"
+# Prints the version that the alias names.
+version() { aws lambda get-alias --function-name ec2train --name live --query FunctionVersion; }
+
+cp "$EC2TRAIN_LAMBDA_ZIP" "$work/other.zip"
+echo "other code" | zip --quiet "$work/other.zip" -
+export EC2TRAIN_LAMBDA_ZIP=$work/other.zip
+scripts/deploy.sh --plan --model-dir "$model_dir" >"$work/plan.log" 2>&1
+grep --quiet 'Add .*FunctionVersion' "$work/plan.log" || die "the plan does not name the new version" 1
+[[ $(version) == '"1"' ]] || die "--plan changed something" 1
+scripts/deploy.sh --model-dir "$model_dir" &>"$work/update.log"
+[[ $(version) == '"2"' ]] || die "new code did not become a new version" 1
+scripts/deploy.sh --destroy &>"$work/destroy.log"
 if aws sagemaker describe-endpoint --endpoint-name ec2train &>/dev/null; then
     die "the endpoint is still there after --destroy" 1
 fi
-say "--plan shows a change, --destroy removes the endpoint"
+say "--plan shows new code and changes nothing, repeating deploys it as version 2, --destroy removes all"
 say "passed in $((SECONDS - start)) s"

@@ -14,11 +14,14 @@ port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); 
 cargo-lambda lambda watch --only-lambda-apis --invoke-address 127.0.0.1 --invoke-port "$port" \
     &>"$work/cargo-lambda.log" &
 emulator=$!
-# shellcheck disable=SC2016  # Expanded by the inner shell.
-env AWS_LAMBDA_RUNTIME_API="http://127.0.0.1:$port/.rt/ec2train" AWS_LAMBDA_FUNCTION_NAME=ec2train \
+trap 'kill "$emulator" 2>/dev/null || true' EXIT
+for _ in {1..600}; do
+    (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+    sleep 0.1
+done
+AWS_LAMBDA_RUNTIME_API="http://127.0.0.1:$port/.rt/ec2train" AWS_LAMBDA_FUNCTION_NAME=ec2train \
     AWS_LAMBDA_FUNCTION_VERSION=1 AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256 ENDPOINT_NAME=ec2train \
-    bash -c 'while ! (echo >"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do sleep 0.1; done; exec "$2"' \
-    bash "$port" "$work/bootstrap" &>"$work/bootstrap.log" &
+    "$work/bootstrap" &>"$work/bootstrap.log" &
 function=$!
 trap 'kill "$emulator" "$function" 2>/dev/null || true' EXIT
 

@@ -70,4 +70,6 @@ def model_error(status, message):
 
 
 def error(status, kind, body):
-    return status, {**JSON, "x-amzn-ErrorType": kind}, json.dumps(body).encode()
+    # REST services tell the kind in the header, others in the body.
+    body = json.dumps({"__type": kind, **body}).encode()
+    return status, {**JSON, "x-amzn-ErrorType": kind}, body

@@ -179,8 +179,11 @@ fn sdk_failure<E>(error: &SdkError<E>, action: &'static str, resource: String) -
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    let text = DisplayErrorContext(error).to_string();
-    let line = serde_json::json!({ "level": "INFO", "call": action, "reason": text });
+    let reason = match error.as_service_error() {
+        Some(service) => service.message().unwrap_or_default().to_owned(),
+        None => DisplayErrorContext(error).to_string(),
+    };
+    let line = serde_json::json!({ "level": "INFO", "call": action, "reason": reason });
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes());
     let Some(service) = error.as_service_error() else {
         let reason = match error {
