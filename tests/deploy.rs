@@ -93,7 +93,7 @@ fn no_action_is_a_wildcard_and_only_known_resources_are() {
             assert!(
                 rest.is_empty()
                     && (!resource.ends_with('*')
-                        || named.ends_with(":log-stream:")
+                        || named.contains(":log-group:/")
                         || named.ends_with('/')),
                 "{name}/{sid}: {resource}"
             );

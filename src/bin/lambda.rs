@@ -8,6 +8,9 @@ use ec2train::lambda::{Failure, Handler};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
+/// For emulators whose deadline has passed before they ask, as cargo-lambda's.
+const WITHOUT_DEADLINE: Duration = Duration::from_secs(30);
+
 fn main() -> anyhow::Result<()> {
     // One thread: an environment has one event at a time, and waits for most of it.
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())
@@ -27,7 +30,7 @@ async fn run() -> anyhow::Result<()> {
 }
 
 fn time_left(deadline: SystemTime) -> Duration {
-    deadline.duration_since(SystemTime::now()).unwrap_or_default()
+    deadline.duration_since(SystemTime::now()).unwrap_or(WITHOUT_DEADLINE)
 }
 
 fn diagnostic(failure: Failure) -> Diagnostic {

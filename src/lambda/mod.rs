@@ -4,7 +4,7 @@
 //! event ──parse──> requests ──InvokeEndpoint──> answers or failures ──> reply in the event's form
 //! ```
 //!
-//! All but [`aws`] is free of the AWS SDK, and all of it of libtorch.
+//! All but `aws` (feature `lambda`) is free of the AWS SDK, and all of it of libtorch.
 
 #[cfg(feature = "lambda")]
 pub mod aws;
