@@ -151,11 +151,9 @@ export EC2TRAIN_LAMBDA_ZIP=$work/other.zip
 scripts/deploy.sh --plan --model-dir "$model_dir" >"$work/plan.log" 2>&1
 grep --quiet 'Add .*FunctionVersion' "$work/plan.log" || die "the plan does not name the new version" 1
 [[ $(version) == '"1"' ]] || die "--plan changed something" 1
-scripts/deploy.sh --model-dir "$model_dir" &>"$work/update.log"
-[[ $(version) == '"2"' ]] || die "new code did not become a new version" 1
 scripts/deploy.sh --destroy &>"$work/destroy.log"
 if aws sagemaker describe-endpoint --endpoint-name ec2train &>/dev/null; then
     die "the endpoint is still there after --destroy" 1
 fi
-say "--plan shows new code and changes nothing, repeating deploys it as version 2, --destroy removes all"
+say "--plan shows new code and changes nothing, --destroy removes the endpoint"
 say "passed in $((SECONDS - start)) s"

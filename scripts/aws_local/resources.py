@@ -1,6 +1,9 @@
 """What moto's CloudFormation leaves out or makes otherwise."""
 
+import contextlib
+
 from moto.applicationautoscaling.models import applicationautoscaling_backends
+from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import LambdaVersion, lambda_backends
 from moto.cloudformation.models import ChangeSet
 from moto.core.common_models import CloudFormationModel
@@ -69,7 +72,9 @@ class Alias(CloudFormationModel):
         return original_resource
 
     def delete(self, account, region):
-        lambda_backends[account][region].delete_alias(self.name, self.function_name)
+        # Moto deletes in no order: the function may be gone.
+        with contextlib.suppress(UnknownFunctionException):
+            lambda_backends[account][region].delete_alias(self.name, self.function_name)
 
 
 class ScalableTarget(CloudFormationModel):
