@@ -9,7 +9,7 @@
 #                                      `ec2train predict` beforehand
 #   scripts/check_aws.sh --program P   another ec2train than target/release/ec2train
 #
-# Installs moto, boto3, the AWS CLI, cfn-lint, parliament and cargo-lambda into .venv-aws (600 MB). Exit codes:
+# Installs moto, boto3, the AWS CLI, cfn-lint, parliament and cargo-lambda into .venv-aws (430 MB). Exit codes:
 # 66 there is no model of the sample, 69 something could not be installed, 1 a check failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
