@@ -1,4 +1,5 @@
 //! The CloudFormation templates: what the policies allow, and the figures that are deployed by default.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
