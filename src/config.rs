@@ -276,6 +276,11 @@ pub const T3_BASELINES: [(&str, f64); 7] = [
 /// is their default; Linux, all regions.
 pub const SURPLUS_CREDITS_USD_PER_VCPU_HOUR: f64 = 0.05;
 
+// --- Amazon SageMaker ---------------------------------------------------------------------------
+
+/// Where a container of SageMaker's finds its job; `SAGEMAKER_BASE_DIR` overrides it.
+pub const SAGEMAKER_BASE_DIR: &str = "/opt/ml";
+
 // --- The built-in sample ----------------------------------------------------------------------
 
 /// Drawn by `ec2train sample`; layout of `DATA_DIR`.

@@ -121,6 +121,19 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A hyperparameter of a SageMaker job cannot be used. Exit code 64.
+    #[error("hyperparameter {name} ({origin}) {reason}\n  {remedy}")]
+    Hyperparameter {
+        /// As it was given.
+        name: String,
+        /// Where it was given.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
+    },
+
     /// A library failed where no input of the user's is to blame. Exit code 70.
     #[error("internal error: {0}")]
     Internal(String),
@@ -163,7 +176,7 @@ impl Error {
             Error::Download { .. } => 69,
             Error::Busy { .. } => 75,
             Error::Stopped(reason) => reason.exit_code(),
-            Error::NotBuiltIn { .. } => 64,
+            Error::NotBuiltIn { .. } | Error::Hyperparameter { .. } => 64,
             Error::Internal(_) => 70,
             Error::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => 77,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config;
+use crate::data::image_folder::Split;
 use crate::run::host;
 use crate::train::fit::Hyperparameters;
 
@@ -21,14 +22,18 @@ pub enum Kind {
 pub struct Job {
     /// Sample or real.
     pub kind: Kind,
-    /// Holds `train`, `valid` and `test`.
+    /// Holds the folders of the splits.
     pub data_dir: PathBuf,
+    /// Train, valid, test: names below `data_dir`, or paths of their own.
+    pub split_dirs: [PathBuf; 3],
     /// Holds the backbone's weights.
     pub weights_dir: PathBuf,
     /// The weights file that is used when it is there.
     pub weights_file: &'static str,
     /// Receives the artifacts.
     pub model_dir: PathBuf,
+    /// Keeps what a run that was stopped goes on from, beside the artifacts or elsewhere.
+    pub state_dir: PathBuf,
     /// Threads that extract features. The result does not depend on it.
     pub num_workers: usize,
     /// How the head is fitted.
@@ -41,9 +46,11 @@ impl Job {
         Job {
             kind: Kind::Real,
             data_dir: config::DATA_DIR.into(),
+            split_dirs: Split::ALL.map(|split| split.name().into()),
             weights_dir: config::WEIGHTS_DIR.into(),
             weights_file: config::WEIGHTS_FILE,
             model_dir: config::MODEL_DIR.into(),
+            state_dir: config::MODEL_DIR.into(),
             num_workers: host::num_cpus(),
             hyperparameters: Hyperparameters::default(),
         }
@@ -57,13 +64,14 @@ impl Job {
             weights_dir: config::SAMPLE_WEIGHTS_DIR.into(),
             weights_file: config::SAMPLE_WEIGHTS_FILE,
             model_dir: config::SAMPLE_MODEL_DIR.into(),
+            state_dir: config::SAMPLE_MODEL_DIR.into(),
             ..Job::real()
         }
     }
 
     /// Where the fit goes on from after it was stopped.
     pub fn checkpoint_path(&self) -> PathBuf {
-        self.model_dir.join(config::CHECKPOINT_FILE)
+        self.state_dir.join(config::CHECKPOINT_FILE)
     }
 
     /// Receives the model in the formats of other programs.
@@ -73,11 +81,11 @@ impl Job {
 
     /// Where fine-tuning goes on from after it was stopped.
     pub fn layer4_checkpoint_path(&self) -> PathBuf {
-        self.model_dir.join(config::LAYER4_CHECKPOINT_FILE)
+        self.state_dir.join(config::LAYER4_CHECKPOINT_FILE)
     }
 
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
-        self.model_dir.join(config::FEATURES_DIR)
+        self.state_dir.join(config::FEATURES_DIR)
     }
 }

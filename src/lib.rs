@@ -53,6 +53,7 @@ pub mod run;
 
 pub mod export;
 pub mod lambda;
+pub mod sagemaker;
 
 pub mod bench;
 pub mod cli;

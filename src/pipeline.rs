@@ -63,9 +63,11 @@ pub struct Trained {
 /// new one is whole. [`Error::Stopped`](crate::Error::Stopped) when the run was asked to end.
 pub fn train(job: &Job) -> Result<Trained> {
     atomic_file::create_dir(&job.model_dir)?;
-    let _lock = RunLock::acquire(&job.model_dir)?;
-    for dir in [job.model_dir.clone(), artifact::runs_dir(&job.model_dir), job.features_dir()] {
-        atomic_file::remove_leftovers(&dir)?;
+    atomic_file::create_dir(&job.state_dir)?;
+    let _lock = RunLock::acquire(&job.state_dir)?;
+    let runs_dir = artifact::runs_dir(&job.model_dir);
+    for dir in [&job.model_dir, &runs_dir, &job.state_dir, &job.features_dir()] {
+        atomic_file::remove_leftovers(dir)?;
     }
     let status = StatusWriter::start(&job.model_dir);
     let journal = Journal::start(&job.model_dir, job.kind, program());
@@ -97,7 +99,10 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     status.stage("reading the folders", 0);
     // At once: in a run with nothing new to compute, hashing the two models takes the longest.
     let ((folder, standing), weights) = rayon::join(
-        || (ImageFolder::scan(&job.data_dir), artifact::load_standing(&job.model_dir)),
+        || {
+            let folder = ImageFolder::scan_splits(&job.data_dir, &job.split_dirs);
+            (folder, artifact::load_standing(&job.model_dir))
+        },
         || Weights::locate(&job.weights_dir, job.weights_file),
     );
     let (folder, standing, weights) = (folder?, standing?, weights?);

@@ -64,6 +64,7 @@ pub struct ImageFolder {
     pub classes: ClassIndex,
     /// What was passed over, hidden files excepted.
     pub skipped: Vec<FileNote>,
+    split_dirs: [PathBuf; 3],
     samples: [Vec<Sample>; 3],
 }
 
@@ -77,24 +78,43 @@ impl ImageFolder {
     /// or without images, a class of `train` has none, `valid` or `test` have classes that `train`
     /// lacks, or a class name is not UTF-8; [`Error::Io`] when a folder cannot be listed.
     pub fn scan(root: &Path) -> Result<Self> {
+        Self::scan_splits(root, &Split::ALL.map(|split| split.name().into()))
+    }
+
+    /// The same with other folders for train, valid and test: names below `root`, or paths of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`ImageFolder::scan`].
+    pub fn scan_splits(root: &Path, split_dirs: &[PathBuf; 3]) -> Result<Self> {
         require_root(root)?;
+        let split_dirs = split_dirs.each_ref().map(|dir| root.join(dir));
         let mut skipped = Vec::new();
-        let [train, valid, test] = Split::ALL.map(|split| scan_split(root, split, &mut skipped));
+        let [train, valid, test] =
+            split_dirs.each_ref().map(|split_dir| scan_split(split_dir, &mut skipped));
         let (train, valid, test) = (train?, valid?, test?);
 
         let classes = ClassIndex::new(train.keys().cloned());
-        require_images_of_every_class(root, &train)?;
-        for (split, files) in [(Split::Valid, &valid), (Split::Test, &test)] {
-            require_known_classes(root, split, files, &classes)?;
+        let [train_dir, valid_dir, test_dir] = &split_dirs;
+        require_images_of_every_class(train_dir, &train)?;
+        for (split, split_dir, files) in
+            [(Split::Valid, valid_dir, &valid), (Split::Test, test_dir, &test)]
+        {
+            require_known_classes(split_dir, files, &classes)?;
             warn_of_absent_classes(split, files, &classes);
         }
         let samples = [train, valid, test].map(|files| to_samples(files, &classes));
-        Ok(ImageFolder { root: root.to_path_buf(), classes, skipped, samples })
+        Ok(ImageFolder { root: root.to_path_buf(), classes, skipped, split_dirs, samples })
+    }
+
+    /// The folder of a split.
+    pub fn split_dir(&self, split: Split) -> &Path {
+        &self.split_dirs[split as usize]
     }
 
     /// The folder of the class with this target.
     pub fn class_dir(&self, split: Split, target: usize) -> PathBuf {
-        self.root.join(split.name()).join(self.classes.name(target))
+        self.split_dir(split).join(self.classes.name(target))
     }
 
     /// The images of a split, by class, then folder, then file name.
@@ -122,7 +142,7 @@ pub fn require_all_classes(
     for sample in folder.samples(split).iter().filter(|sample| usable(sample)) {
         num_usable[sample.target] += 1;
     }
-    let split_dir = folder.root.join(split.name());
+    let split_dir = folder.split_dir(split);
     if num_usable.iter().all(|&count| count == 0) {
         return Err(Error::bad_data(
             split_dir,
@@ -164,19 +184,18 @@ pub(super) fn require_root(root: &Path) -> Result<()> {
     }
 }
 
-fn scan_split(root: &Path, split: Split, skipped: &mut Vec<FileNote>) -> Result<FilesByClass> {
-    let split_dir = root.join(split.name());
-    match fs::metadata(&split_dir) {
+fn scan_split(split_dir: &Path, skipped: &mut Vec<FileNote>) -> Result<FilesByClass> {
+    match fs::metadata(split_dir) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(Error::bad_data(split_dir, "is not a folder", LAYOUT)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::bad_data(split_dir, "the folder is missing", LAYOUT));
         }
-        Err(error) => return Err(Error::io(Action::Read, &split_dir)(error)),
+        Err(error) => return Err(Error::io(Action::Read, split_dir)(error)),
     }
 
     let mut files_by_class = FilesByClass::new();
-    for entry in list(&split_dir)? {
+    for entry in list(split_dir)? {
         match entry.kind() {
             Kind::Folder => {
                 let Some(class_name) = entry.name().to_str() else {
@@ -201,22 +220,21 @@ fn scan_split(root: &Path, split: Split, skipped: &mut Vec<FileNote>) -> Result<
     Ok(files_by_class)
 }
 
-fn require_images_of_every_class(root: &Path, train: &FilesByClass) -> Result<()> {
+fn require_images_of_every_class(train_dir: &Path, train: &FilesByClass) -> Result<()> {
     let empty: Vec<&str> =
         train.iter().filter(|(_, files)| files.is_empty()).map(|(name, _)| name.as_str()).collect();
     if empty.is_empty() {
         return Ok(());
     }
     Err(Error::bad_data(
-        root.join(Split::Train.name()),
+        train_dir,
         format!("no images in: {}", empty.join(", ")),
         "Add images to these class folders, or remove them from every split.",
     ))
 }
 
 fn require_known_classes(
-    root: &Path,
-    split: Split,
+    split_dir: &Path,
     files: &FilesByClass,
     classes: &ClassIndex,
 ) -> Result<()> {
@@ -226,7 +244,7 @@ fn require_known_classes(
         return Ok(());
     }
     Err(Error::bad_data(
-        root.join(split.name()),
+        split_dir,
         format!("has classes that train lacks: {}", unknown.join(", ")),
         "Add them to train, rename them as there, or remove them.",
     ))

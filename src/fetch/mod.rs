@@ -17,7 +17,7 @@ mod unpack;
 pub use dataset::fetch_dataset;
 pub use download::{Fetched, fetch};
 pub use network::Network;
-pub use official::fetch_all;
+pub use official::{fetch_all, fetch_weights};
 pub use progress::{Progress, Task};
 pub use source::Source;
 pub use unpack::{Unpacked, unpack};

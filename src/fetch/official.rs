@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::config::{DATA_DIR, DATA_URL, DATA_ZIP, WEIGHTS_DIR, WEIGHTS_SHA256, WEIGHTS_URLS};
+use crate::config::{
+    DATA_DIR, DATA_URL, DATA_ZIP, WEIGHTS_DIR, WEIGHTS_FILE, WEIGHTS_SHA256, WEIGHTS_URLS,
+};
 use crate::error::{Error, Result};
 use crate::fetch::dataset::fetch_dataset;
 use crate::fetch::download::fetch;
@@ -26,18 +28,29 @@ pub fn fetch_all(progress: &Progress) -> Result<()> {
             Some(_) => log::error!("{error}"),
         }
     };
-    for source in weights() {
+    for source in weights(Path::new(WEIGHTS_DIR)) {
         keep(fetch(&source, &network, progress).map(drop));
     }
     keep(fetch_dataset(&dataset(), Path::new(DATA_DIR), &network, progress));
     first_error.map_or(Ok(()), Err)
 }
 
+/// Fetches the weights that a run prefers into `dir`, if they are not there already.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_weights(dir: &Path, progress: &Progress) -> Result<()> {
+    let is_preferred = |source: &Source| source.label() == WEIGHTS_FILE;
+    let source = weights(dir).find(is_preferred);
+    let source = source.ok_or_else(|| Error::Internal("no address of the weights".into()))?;
+    fetch(&source, &Network::default(), progress).map(drop)
+}
+
 /// torchvision's two ResNet50s.
-fn weights() -> impl Iterator<Item = Source> {
-    WEIGHTS_URLS.iter().zip(WEIGHTS_SHA256).map(|(url, sha256)| {
+fn weights(dir: &Path) -> impl Iterator<Item = Source> {
+    WEIGHTS_URLS.iter().zip(WEIGHTS_SHA256).map(move |(url, sha256)| {
         let name = url.rsplit('/').next().unwrap_or(url);
-        Source::new(*url, Path::new(WEIGHTS_DIR).join(name)).with_sha256(sha256)
+        Source::new(*url, dir.join(name)).with_sha256(sha256)
     })
 }
 
@@ -52,7 +65,8 @@ mod tests {
 
     #[test]
     fn every_weights_file_is_named_after_its_digest() {
-        let sources: Vec<Source> = weights().collect();
+        let dir = Path::new(WEIGHTS_DIR);
+        let sources: Vec<Source> = weights(dir).collect();
         assert_eq!(sources.len(), 2);
         for source in sources {
             let sha256 = source.sha256.clone().unwrap();
@@ -60,9 +74,6 @@ mod tests {
             assert_eq!(source.label(), format!("resnet50-{}.pth", &sha256[..8]));
             assert!(source.url.starts_with("https://"));
         }
-        assert_eq!(
-            weights().next().map(|source| source.target),
-            Some(Path::new(WEIGHTS_DIR).join(crate::config::WEIGHTS_FILE))
-        );
+        assert_eq!(weights(dir).next().map(|source| source.target), Some(dir.join(WEIGHTS_FILE)));
     }
 }

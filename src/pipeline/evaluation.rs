@@ -32,7 +32,7 @@ pub struct Evaluation {
 /// As [`train`](super::train); [`Error::BadData`] when the classes on disk are not those of the model.
 pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
     let predictor = Predictor::load(job)?;
-    let folder = ImageFolder::scan(&job.data_dir)?;
+    let folder = ImageFolder::scan_splits(&job.data_dir, &job.split_dirs)?;
     if folder.classes.class_names() != predictor.metadata.class_names {
         return Err(Error::bad_data(
             &job.data_dir,
@@ -66,7 +66,11 @@ pub fn evaluate_saved(job: &Job) -> Result<Evaluation> {
     }
     if features.targets.is_empty() {
         let remedy = "`ec2train check` lists what is wrong with each file.";
-        return Err(Error::bad_data(job.data_dir.join("test"), "holds no usable image", remedy));
+        return Err(Error::bad_data(
+            folder.split_dir(Split::Test),
+            "holds no usable image",
+            remedy,
+        ));
     }
     let test = evaluate(&predictor.head, &features);
     Ok(Evaluation { metadata: predictor.metadata, test, skipped })

@@ -141,7 +141,7 @@ pub(super) fn extract_folder(
     let num_used = |wanted| contents.iter().filter(|(split, ..)| *split == wanted).count();
     let data = DataSummary {
         dir: job.data_dir.clone(),
-        fingerprint: fingerprint(&folder.root, &contents),
+        fingerprint: fingerprint(folder, &contents),
         test_fingerprint: Some(test_fingerprint(&samples, &collected)),
         num_train: num_used(Split::Train),
         num_valid: num_used(Split::Valid),
@@ -219,10 +219,10 @@ fn require_space(
         TrainFrom::Head => 0,
         TrainFrom::Layer4 => LAYER4_CHECKPOINT_BYTES,
     };
-    let needed_bytes = collection.bytes(num_views)
-        + checkpoint_bytes
-        + artifact::saved_bytes(backbone_bytes, folder.classes.len());
-    disk_space::require(&job.model_dir, needed_bytes)
+    disk_space::require_all(&[
+        (&job.model_dir, artifact::saved_bytes(backbone_bytes, folder.classes.len())),
+        (&job.state_dir, collection.bytes(num_views) + checkpoint_bytes),
+    ])
 }
 
 /// BLAKE3 over class and content of every image of test, whatever the files are called.
@@ -246,11 +246,12 @@ fn test_fingerprint(samples: &[(Split, &Sample)], collected: &[Collected]) -> St
     hasher.finalize().to_hex().to_string()
 }
 
-/// BLAKE3 over the path below `root` and the content of every image.
-fn fingerprint(root: &Path, contents: &[(Split, &Path, blake3::Hash)]) -> String {
+/// BLAKE3 over split, path below its folder and content of every image.
+fn fingerprint(folder: &ImageFolder, contents: &[(Split, &Path, blake3::Hash)]) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (_, path, content) in contents {
-        let path = path.strip_prefix(root).unwrap_or(path);
+    for (split, path, content) in contents {
+        let path = path.strip_prefix(folder.split_dir(*split)).unwrap_or(path);
+        let path = Path::new(split.name()).join(path);
         hasher.update(path.as_os_str().as_encoded_bytes());
         hasher.update(&[0]);
         hasher.update(content.as_bytes());

@@ -1,0 +1,75 @@
+//! The file that tells SageMaker why a job failed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::atomic_file;
+use crate::error::Error;
+
+/// What SageMaker takes of the file as FailureReason, in characters; here as many bytes.
+const REASON_BYTES: usize = 1024;
+const ELLIPSIS: &str = " [...]";
+
+/// Deletes what a failed run before this one left, as in a container that is started again.
+pub(super) fn clear(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("{}: {error}: it tells of a run before this one", path.display());
+        }
+        _ => {}
+    }
+}
+
+/// Writes why the job failed. That it cannot be written is logged: the exit code tells of the failure
+/// too.
+pub(super) fn write(path: &Path, error: &Error) {
+    write_text(path, &error.to_string());
+}
+
+/// The same for what is no [`Error`], as a panic.
+pub(super) fn write_text(path: &Path, text: &str) {
+    let written = path
+        .parent()
+        .map_or(Ok(()), atomic_file::create_dir)
+        .and_then(|()| atomic_file::replace_unsynced(path, contents(text).as_bytes()));
+    if let Err(error) = written {
+        log::warn!("SageMaker will not learn the reason: {error}");
+    }
+}
+
+/// `text`, and where it is longer than SageMaker reads, its beginning and its last line, the remedy,
+/// before the whole.
+fn contents(text: &str) -> String {
+    if text.len() <= REASON_BYTES {
+        return format!("{text}\n");
+    }
+    let remedy = text.rsplit_once('\n').map_or("", |(_, last)| last);
+    let remedy = &remedy[..remedy.floor_char_boundary(REASON_BYTES / 2)];
+    // The ellipsis and the two line ends besides.
+    let room = REASON_BYTES - remedy.len() - ELLIPSIS.len() - 2;
+    let beginning = &text[..text.floor_char_boundary(room)];
+    format!("{beginning}{ELLIPSIS}\n{remedy}\n\n{text}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sagemaker_reads_of_a_long_reason_has_its_beginning_and_the_remedy() {
+        assert_eq!(contents("short\n  Do this."), "short\n  Do this.\n");
+        let long = format!("/opt/ml/input: no images in: {}\n  Add images.", "Ä, ".repeat(900));
+        let written = contents(&long);
+        let read: String = written.chars().take(REASON_BYTES).collect();
+        assert!(read.starts_with("/opt/ml/input: no images in: Ä"), "{read}");
+        assert!(read.contains("[...]\n  Add images."), "{read}");
+        assert!(written.ends_with(&(long + "\n")), "{written}");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_stops_nobody() {
+        clear(Path::new("/nonexistent/failure"));
+        write_text(Path::new("/proc/nonexistent/failure"), "reason");
+    }
+}

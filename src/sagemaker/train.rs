@@ -1,0 +1,109 @@
+//! `train`: one job from its channels to its model.
+
+use std::env;
+use std::panic;
+use std::path::Path;
+
+use clap::ArgMatches;
+
+use super::layout::Layout;
+use super::resources::Resources;
+use super::{channels, checkpoints, failure, hyperparameters, outputs, weights};
+use crate::artifact;
+use crate::atomic_file;
+use crate::config::{EXPECTED_NUM_CLASSES, LIVE_DIR};
+use crate::disk_space;
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::pipeline::{self, Trained};
+use crate::run::signals;
+
+/// Below the folder of checkpoints: weights that had to be downloaded.
+const DOWNLOADED_WEIGHTS_DIR: &str = "weights";
+
+/// Trains as the job asks, and leaves the reason where SageMaker looks for it when that fails.
+///
+/// # Errors
+/// As [`pipeline::train`]; [`Error::Hyperparameter`]; [`Error::InputMissing`] without a channel.
+pub(super) fn run(arguments: Result<&ArgMatches>) -> Result<()> {
+    let layout = Layout::from_env();
+    let failure_path = layout.failure_path();
+    failure::clear(&failure_path);
+    write_failure_of_panics(&failure_path);
+    let forced = failure_path.clone();
+    signals::on_forced_end(move |reason| failure::write(&forced, &Error::Stopped(reason)));
+    signals::install()
+        .and_then(|()| train(arguments?, &layout))
+        .inspect_err(|error| failure::write(&failure_path, error))
+}
+
+fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
+    if let Ok(name) = env::var("TRAINING_JOB_NAME") {
+        log::info!("training job {name}");
+    }
+    let hyperparameters = hyperparameters::read(arguments, layout)?;
+    let resources = Resources::read(layout)?;
+    let data = channels::find(layout)?;
+    let scratch = atomic_file::temporary_dir_in(&env::temp_dir())?;
+    let state_dir = checkpoints::dir(layout).unwrap_or_else(|| scratch.path().to_path_buf());
+    let weights_dir = weights::dir(layout, &state_dir.join(DOWNLOADED_WEIGHTS_DIR))?;
+    require_place_for_the_model(&layout.model_dir, &weights_dir)?;
+    let job = Job {
+        data_dir: data.dir,
+        split_dirs: data.split_dirs,
+        weights_dir,
+        model_dir: scratch.path().to_path_buf(),
+        state_dir,
+        hyperparameters,
+        ..Job::real()
+    };
+    let live_dir = artifact::runs_dir(&job.model_dir).join(LIVE_DIR);
+    let trained = run_on_hosts(&job, &resources)
+        .inspect_err(|_| outputs::copy_others(&live_dir, &layout.output_data_dir))?;
+    signals::check()?;
+    let run_dir = trained.model_path.parent().unwrap_or(&job.model_dir);
+    outputs::copy_model(run_dir, &layout.model_dir)?;
+    outputs::copy_others(run_dir, &layout.output_data_dir);
+    log::info!(
+        "saved {}; report and metrics are in {}",
+        layout.model_dir.join(artifact::MODEL_FILE).display(),
+        layout.output_data_dir.display()
+    );
+    Ok(())
+}
+
+/// Trains on the hosts of the job.
+///
+/// # Errors
+/// As [`pipeline::train`]; [`Error::BadData`] for more than one host.
+fn run_on_hosts(job: &Job, resources: &Resources) -> Result<Trained> {
+    let num_hosts = resources.hosts.len();
+    if num_hosts > 1 {
+        return Err(Error::bad_data(
+            "resourceconfig.json",
+            format!("names {num_hosts} hosts, and this version trains on one"),
+            "Set the job's InstanceCount to 1.",
+        ));
+    }
+    pipeline::train(job)
+}
+
+/// Fails before the work, not after it, when the model could not be put where SageMaker takes it from.
+fn require_place_for_the_model(model_dir: &Path, weights_dir: &Path) -> Result<()> {
+    atomic_file::create_dir(model_dir)?;
+    atomic_file::remove_leftovers(model_dir)?;
+    drop(atomic_file::temporary_dir_in(model_dir)?);
+    let weights = crate::model::weights::find(weights_dir, crate::config::WEIGHTS_FILE)?;
+    let backbone_bytes = weights.metadata().map_or(0, |metadata| metadata.len());
+    disk_space::require(model_dir, artifact::saved_bytes(backbone_bytes, EXPECTED_NUM_CLASSES))
+}
+
+/// A bug is a reason too.
+fn write_failure_of_panics(failure_path: &Path) {
+    let failure_path = failure_path.to_path_buf();
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        failure::write_text(&failure_path, &format!("internal error: {info}"));
+        report(info);
+    }));
+}
