@@ -36,6 +36,9 @@ impl Weights {
     /// in its name.
     pub fn locate(dir: &Path, preferred: &str) -> Result<Self> {
         let path = find(dir, preferred)?;
+        if path.file_name().is_none_or(|name| name != preferred) {
+            log::info!("{preferred} is not in {}; using {}", dir.display(), path.display());
+        }
         let stat = stat(&path)?;
         let (sha256, _) = digest::of_file(&path)?;
         require_name_matches(&path, &sha256)?;
@@ -96,10 +99,7 @@ pub fn find(dir: &Path, preferred: &str) -> Result<PathBuf> {
                 WEIGHTS_URLS[0]
             ),
         }),
-        [only] => {
-            log::info!("{preferred} is not in {}; using {}", dir.display(), only.display());
-            Ok(only.clone())
-        }
+        [only] => Ok(only.clone()),
         several => Err(Error::bad_data(
             dir,
             format!("holds {} weights files, none of them {preferred}", several.len()),

@@ -26,6 +26,12 @@ pub(super) struct Data {
     pub(super) split_dirs: [PathBuf; 3],
 }
 
+impl Data {
+    fn of_channels(split_dirs: [PathBuf; 3]) -> Self {
+        Data { dir: split_dirs[0].with_file_name(""), split_dirs }
+    }
+}
+
 #[derive(Deserialize)]
 struct Channel {
     #[serde(rename = "TrainingInputMode")]
@@ -51,10 +57,10 @@ pub(super) fn find(layout: &Layout) -> Result<Data> {
         }
         // Here `training` is another name of `train`.
         (Some(train), [None, Some(valid), Some(test)]) if !train.join("train").is_dir() => {
-            Ok(Data { dir: layout.channels_dir(), split_dirs: [train, valid, test] })
+            Ok(Data::of_channels([train, valid, test]))
         }
         (None, [Some(train), Some(valid), Some(test)]) => {
-            Ok(Data { dir: layout.channels_dir(), split_dirs: [train, valid, test] })
+            Ok(Data::of_channels([train, valid, test]))
         }
         (Some(dir), _) => Err(Error::bad_data(
             dir,

@@ -37,7 +37,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let Err(error) = result else { return 0 };
-    console::say(format_args!("sagemaker: error: {error}"));
+    match error {
+        // Whether anything is kept is in the failure file.
+        Error::Stopped(reason) => {
+            console::say(format_args!("sagemaker: stopped by {}", reason.name()))
+        }
+        _ => console::say(format_args!("sagemaker: error: {error}")),
+    }
     error.exit_code()
 }
 

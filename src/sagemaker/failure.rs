@@ -2,18 +2,22 @@
 
 use std::fs;
 use std::io;
+use std::panic;
 use std::path::Path;
 
+use super::layout::Layout;
 use crate::atomic_file;
 use crate::error::Error;
+use crate::run::signals::StopReason;
 
 /// What SageMaker takes of the file as FailureReason, in characters; here as many bytes.
 const REASON_BYTES: usize = 1024;
 const ELLIPSIS: &str = " [...]";
 
 /// Deletes what a failed run before this one left, as in a container that is started again.
-pub(super) fn clear(path: &Path) {
-    match fs::remove_file(path) {
+pub(super) fn clear(layout: &Layout) {
+    let path = layout.failure_path();
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             log::warn!("{}: {error}: it tells of a run before this one", path.display());
         }
@@ -23,12 +27,37 @@ pub(super) fn clear(path: &Path) {
 
 /// Writes why the job failed. That it cannot be written is logged: the exit code tells of the failure
 /// too.
-pub(super) fn write(path: &Path, error: &Error) {
-    write_text(path, &error.to_string());
+pub(super) fn write(layout: &Layout, error: &Error) {
+    let text = match error {
+        Error::Stopped(reason) => stopped(*reason, &layout.checkpoints_dir()),
+        error => error.to_string(),
+    };
+    write_text(&layout.failure_path(), &text);
 }
 
-/// The same for what is no [`Error`], as a panic.
-pub(super) fn write_text(path: &Path, text: &str) {
+/// Has panics written too, which are bugs.
+pub(super) fn write_for_panics(layout: &Layout) {
+    let path = layout.failure_path();
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        write_text(&path, &format!("internal error: {info}"));
+        report(info);
+    }));
+}
+
+fn stopped(reason: StopReason, checkpoints_dir: &Path) -> String {
+    let dir = checkpoints_dir.display();
+    let remedy = if checkpoints_dir.is_dir() {
+        format!(
+            "What is done is in {dir}: a job with the same CheckpointConfig goes on from there."
+        )
+    } else {
+        format!("There is no {dir}: with a CheckpointConfig the next job would go on from here.")
+    };
+    format!("stopped by {}\n  {remedy}", reason.name())
+}
+
+fn write_text(path: &Path, text: &str) {
     let written = path
         .parent()
         .map_or(Ok(()), atomic_file::create_dir)
@@ -69,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_to_stops_nobody() {
-        clear(Path::new("/nonexistent/failure"));
-        write_text(Path::new("/proc/nonexistent/failure"), "reason");
+        let layout = Layout::at(Path::new("/proc/nonexistent"));
+        clear(&layout);
+        write(&layout, &Error::Internal("reason".into()));
     }
 }

@@ -1,7 +1,7 @@
 //! `train`: one job from its channels to its model.
 
 use std::env;
-use std::panic;
+use std::fs;
 use std::path::Path;
 
 use clap::ArgMatches;
@@ -27,14 +27,13 @@ const DOWNLOADED_WEIGHTS_DIR: &str = "weights";
 /// As [`pipeline::train`]; [`Error::Hyperparameter`]; [`Error::InputMissing`] without a channel.
 pub(super) fn run(arguments: Result<&ArgMatches>) -> Result<()> {
     let layout = Layout::from_env();
-    let failure_path = layout.failure_path();
-    failure::clear(&failure_path);
-    write_failure_of_panics(&failure_path);
-    let forced = failure_path.clone();
+    failure::clear(&layout);
+    failure::write_for_panics(&layout);
+    let forced = layout.clone();
     signals::on_forced_end(move |reason| failure::write(&forced, &Error::Stopped(reason)));
     signals::install()
         .and_then(|()| train(arguments?, &layout))
-        .inspect_err(|error| failure::write(&failure_path, error))
+        .inspect_err(|error| failure::write(&layout, error))
 }
 
 fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
@@ -46,12 +45,12 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
     let data = channels::find(layout)?;
     let scratch = atomic_file::temporary_dir_in(&env::temp_dir())?;
     let state_dir = checkpoints::dir(layout).unwrap_or_else(|| scratch.path().to_path_buf());
-    let weights_dir = weights::dir(layout, &state_dir.join(DOWNLOADED_WEIGHTS_DIR))?;
-    require_place_for_the_model(&layout.model_dir, &weights_dir)?;
+    let weights_path = weights::locate(layout, &state_dir.join(DOWNLOADED_WEIGHTS_DIR))?;
+    require_places_for_the_model([&layout.model_dir, scratch.path()], &weights_path)?;
     let job = Job {
         data_dir: data.dir,
         split_dirs: data.split_dirs,
-        weights_dir,
+        weights_dir: weights_path.with_file_name(""),
         model_dir: scratch.path().to_path_buf(),
         state_dir,
         hyperparameters,
@@ -88,22 +87,14 @@ fn run_on_hosts(job: &Job, resources: &Resources) -> Result<Trained> {
     pipeline::train(job)
 }
 
-/// Fails before the work, not after it, when the model could not be put where SageMaker takes it from.
-fn require_place_for_the_model(model_dir: &Path, weights_dir: &Path) -> Result<()> {
+/// Fails before the work, not after it, when the model could not be put where SageMaker takes it from:
+/// the first of these folders. It is written into the other one before.
+fn require_places_for_the_model(dirs: [&Path; 2], weights_path: &Path) -> Result<()> {
+    let [model_dir, _] = dirs;
     atomic_file::create_dir(model_dir)?;
     atomic_file::remove_leftovers(model_dir)?;
     drop(atomic_file::temporary_dir_in(model_dir)?);
-    let weights = crate::model::weights::find(weights_dir, crate::config::WEIGHTS_FILE)?;
-    let backbone_bytes = weights.metadata().map_or(0, |metadata| metadata.len());
-    disk_space::require(model_dir, artifact::saved_bytes(backbone_bytes, EXPECTED_NUM_CLASSES))
-}
-
-/// A bug is a reason too.
-fn write_failure_of_panics(failure_path: &Path) {
-    let failure_path = failure_path.to_path_buf();
-    let report = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        failure::write_text(&failure_path, &format!("internal error: {info}"));
-        report(info);
-    }));
+    let backbone_bytes = fs::metadata(weights_path).map_or(0, |metadata| metadata.len());
+    let needed_bytes = artifact::saved_bytes(backbone_bytes, EXPECTED_NUM_CLASSES);
+    disk_space::require_all(&dirs.map(|dir| (dir, needed_bytes)))
 }

@@ -12,17 +12,16 @@ use crate::model::weights;
 /// Channels that may bring them.
 const CHANNELS: [&str; 2] = ["weights", "model"];
 
-/// The folder that holds them: a channel; otherwise the first that has them of `data/weights`, the
-/// same beside the program, which is where an image has them, and `download_dir`. Into that they are
-/// downloaded if need be.
+/// Their file: of a channel; otherwise of the first that has them of `data/weights`, the same beside the
+/// program, which is where an image has them, and `download_dir`. Into that they are downloaded if
+/// need be.
 ///
 /// # Errors
 /// [`Error::InputMissing`] for a channel without weights, [`Error::Download`].
-pub(super) fn dir(layout: &Layout, download_dir: &Path) -> Result<PathBuf> {
+pub(super) fn locate(layout: &Layout, download_dir: &Path) -> Result<PathBuf> {
     for channel in CHANNELS {
         let Some(dir) = layout.channel_dir(channel) else { continue };
         return match weights::find(&dir, WEIGHTS_FILE) {
-            Ok(_) => Ok(dir),
             Err(Error::InputMissing { what, path, .. }) => {
                 let remedy = format!(
                     "The channel `{channel}` has to hold {WEIGHTS_FILE} or one other \
@@ -30,17 +29,16 @@ pub(super) fn dir(layout: &Layout, download_dir: &Path) -> Result<PathBuf> {
                 );
                 Err(Error::InputMissing { what, path, remedy })
             }
-            Err(error) => Err(error),
+            found => found,
         };
     }
     let beside = env::current_exe().ok().and_then(|path| Some(path.parent()?.join(WEIGHTS_DIR)));
     for dir in [Some(WEIGHTS_DIR.into()), beside].into_iter().flatten() {
         match weights::find(&dir, WEIGHTS_FILE) {
-            Ok(_) => return Ok(dir),
             Err(Error::InputMissing { .. }) => {}
-            Err(error) => return Err(error),
+            found => return found,
         }
     }
     fetch::fetch_weights(download_dir, &fetch::Progress::lines())?;
-    Ok(download_dir.to_path_buf())
+    weights::find(download_dir, WEIGHTS_FILE)
 }

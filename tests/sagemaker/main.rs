@@ -1,0 +1,13 @@
+//! The container of a SageMaker job: the real program in a folder laid out as /opt/ml.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod channels;
+mod container;
+mod disk;
+mod failures;
+mod hyperparameters;
+#[cfg(feature = "serve")]
+mod serve;
+mod stop;
