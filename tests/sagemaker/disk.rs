@@ -6,7 +6,11 @@ use super::container::Container;
 /// Runs `script`, in which `$SAGEMAKER` is the program and `ml` the folder of the job.
 fn in_mounts(container: &Container, script: &str) -> Option<std::process::Output> {
     let program = env!("CARGO_BIN_EXE_sagemaker");
-    let script = format!("export SAGEMAKER='{program}' SAGEMAKER_BASE_DIR=\"$PWD/ml\"\n{script}");
+    let mut script = format!("SAGEMAKER='{program}'\n{script}");
+    for (name, value) in &container.variables {
+        script = format!("export {name}='{}'\n{script}", value.display());
+    }
+    let script = format!("export SAGEMAKER_BASE_DIR=\"$PWD/ml\"\n{script}");
     in_own_mounts(&container.working_dir.path(""), &script)
 }
 
@@ -15,6 +19,8 @@ fn channels_are_read_only_and_a_model_folder_may_be_on_another_disk() {
     let container = Container::with_features();
     let script = "
         mkdir ml/model
+        mount --bind \"$SM_CHANNEL_TRAINING\" \"$SM_CHANNEL_TRAINING\"
+        mount -o remount,bind,ro \"$SM_CHANNEL_TRAINING\"
         mount --bind ml/input ml/input
         mount -o remount,bind,ro ml/input
         mount -t tmpfs tmpfs ml/model

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::common::text;
-use super::container::Container;
+use super::container::{Container, finished};
 
 /// Has the job fail, and finds all of `words` in what SageMaker shows.
 #[track_caller]
@@ -26,6 +26,12 @@ fn fails(container: &Container, arguments: &[&str], code: i32, words: &[&str]) {
     assert!(!container.path("model/model.pth").exists());
 }
 
+/// The name of the class with this index.
+fn class_name(container: &Container, class: usize) -> String {
+    let image = container.images("train", class).swap_remove(0);
+    image.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+}
+
 #[test]
 fn bad_hyperparameters_are_named_with_their_place_and_the_remedy() {
     let container = Container::new();
@@ -36,7 +42,8 @@ fn bad_hyperparameters_are_named_with_their_place_and_the_remedy() {
     fails(&container, &["--epochs", "-3"], 64, &["epochs (arguments) is \"-3\"", "1 to 10000"]);
     fails(&container, &["--epochs"], 64, &["hyperparameter epochs (arguments)", "value"]);
     fails(&container, &["--lr", "NaN"], 64, &["lr (arguments) is \"NaN\"", "above 0"]);
-    fails(&container, &["--lr", "1", "--learning-rate", "2"], 64, &["learning-rate and as lr"]);
+    let twice = ["--lr", "1", "--learning-rate", "2"];
+    fails(&container, &twice, 64, &["is given as", "Leave one of them out"]);
     fails(&container, &["5"], 64, &["arguments", "is not known"]);
     for (json, words) in [
         (r#"{"epochs": "\"many\""}"#, ["epochs (", "is \"many\""]),
@@ -81,27 +88,39 @@ fn missing_and_unfit_inputs_are_named() {
 
 #[test]
 fn a_class_without_one_image_that_can_be_read_is_named() {
-    let container = Container::with_features();
+    let container = Container::new();
     let images = container.images("train", 2);
     images.iter().for_each(|image| fs::write(image, "not an image").unwrap());
-    let class = images[0].parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let class = class_name(&container, 2);
     let reason = format!("no image can be decoded of: {class}");
     fails(&container, &[], 65, &["input/data/training/train", &reason, "Replace the images"]);
     // What can be had of a run that failed.
     assert!(container.path("output/data/metrics.jsonl").exists());
 
-    // The reason of a run is not left for the next one.
-    fs::remove_dir_all(images[0].parent().unwrap()).unwrap();
-    for split in ["valid", "test"] {
-        fs::remove_dir_all(container.path("input/data/training").join(split).join(&class)).unwrap();
+    // One image that cannot be read is listed, and the rest is trained. The reason of the run before
+    // is gone.
+    for image in &images[1..] {
+        fs::copy(&container.images("train", 1)[0], image).unwrap();
     }
     container.train_well(&[]);
+    let skipped = container.metadata()["data"]["skipped"].clone();
+    assert_eq!(skipped[0]["path"].as_str(), images[0].to_str());
+    assert_eq!(skipped.as_array().unwrap().len(), 1);
 }
 
 #[test]
-fn a_loss_that_is_no_number_fails_the_job() {
+fn a_loss_that_never_leaves_chance_fails_the_job() {
     let container = Container::with_features();
-    fails(&container, &["--lr", "10", "--l2-penalty", "10"], 65, &["loss", "learning rate"]);
+    fails(&container, &["--lr", "1e-12"], 65, &["never left chance", "learning rate"]);
+}
+
+#[test]
+fn a_model_of_before_stays_when_a_job_fails() {
+    let container = Container::with_features();
+    container.train_well(&[]);
+    let output = container.train(&["--lr", "1e-12"]);
+    assert_eq!(output.status.code(), Some(65), "{}", text(&output.stderr));
+    assert!(container.model() == finished().model());
 }
 
 #[test]

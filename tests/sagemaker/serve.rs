@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use super::common::text;
-use super::container::Container;
+use super::container::{Container, finished};
 
 #[test]
 fn what_a_job_made_is_served_as_sagemaker_asks_for_it() {
@@ -32,7 +32,7 @@ fn what_a_job_made_is_served_as_sagemaker_asks_for_it() {
     assert_eq!(status("/ping"), 200);
     // No page: whoever reaches an endpoint is a program.
     assert_eq!(status("/"), 404);
-    let jpeg = fs::read(&container.images("test", 0)[0]).unwrap();
+    let jpeg = fs::read(&finished().images("test", 0)[0]).unwrap();
     let mut reply = agent
         .post(format!("{url}/invocations"))
         .content_type("image/jpeg")
