@@ -3,6 +3,10 @@
 # started on a machine that has nothing but a C and a C++ library. The same sources and tools in the
 # same folder give the same bytes.
 #
+#   scripts/package.sh [PROGRAM]
+#
+# PROGRAM is ec2train; sagemaker packs the entry point of a container instead.
+#
 # Ends with 70 when something in it needs a younger C or C++ library than the oldest system it is made
 # for, Amazon Linux 2023, has: build it on an older system then. scripts/check_package.sh tries it.
 set -euo pipefail
@@ -24,20 +28,22 @@ for tool in objdump strip tar gzip; do
 done
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
-name=ec2train-$version
+program=${1:-ec2train}
+[[ $program == ec2train || $program == sagemaker ]] || die "there is no program $program to pack" 64
+name=$program-$version
 archive=target/$name-x86_64.tar.gz
 work=$(mktemp --directory --tmpdir=target)
 trap 'rm -rf "$work"' EXIT
 bundle=$work/$name
-mkdir -p "$bundle"/{lib,LICENSES,scripts,deploy/{systemd,cloudwatch},data,TrainedModels}
+mkdir -p "$bundle"/{lib,LICENSES}
 
 # --- The program ----------------------------------------------------------------------------------
 
 say "building"
 # In a folder of its own: this program does not look for libtorch where it was built.
-EC2TRAIN_BUNDLE=1 cargo build --locked --release --bin ec2train --target-dir target/bundle
-cp target/bundle/release/ec2train "$bundle/"
-strip "$bundle/ec2train"
+EC2TRAIN_BUNDLE=1 cargo build --locked --release --bin "$program" --target-dir target/bundle
+cp "target/bundle/release/$program" "$bundle/"
+strip "$bundle/$program"
 
 # --- Its libraries --------------------------------------------------------------------------------
 
@@ -54,7 +60,7 @@ for pattern in "${LIBRARIES[@]}"; do
 done
 
 # Every library is in the bundle, or one that each Linux has.
-for file in "$bundle/ec2train" "$bundle"/lib/*; do
+for file in "$bundle/$program" "$bundle"/lib/*; do
     for library in $(needed_by "$file"); do
         case $library in
             libc.so.6 | libm.so.6 | libdl.so.2 | librt.so.1 | libpthread.so.0 | ld-linux-x86-64.so.2) ;;
@@ -67,7 +73,7 @@ done
 # Prints the highest version node with prefix $1 that a file of the bundle asks for, and the file.
 highest() {
     local file
-    for file in "$bundle/ec2train" "$bundle"/lib/*; do
+    for file in "$bundle/$program" "$bundle"/lib/*; do
         # Weak symbols may be missing.
         objdump --dynamic-syms "$file" | awk -v file="${file##*/}" -v prefix="$1_" '
             $0 !~ / w / && /\*UND\*/ && match($0, "\\(" prefix "[0-9.]+\\)") {
@@ -89,12 +95,15 @@ at_most "$glibcxx" "$OLDEST_GLIBCXX" ||
 
 # --- What belongs to it ---------------------------------------------------------------------------
 
-cp scripts/install_schedule.sh scripts/run_scheduled.sh "$bundle/scripts/"
-cp deploy/systemd/ec2train.{service,timer} "$bundle/deploy/systemd/"
-cp deploy/cloudwatch/{README.md,amazon-cloudwatch-agent.json} "$bundle/deploy/cloudwatch/"
-cp data/README.md "$bundle/data/"
-cp TrainedModels/README.md "$bundle/TrainedModels/"
-sed "s/@VERSION@/$version/g; s/@GLIBC@/$glibc/g" deploy/package/README.txt >"$bundle/README.txt"
+if [[ $program == ec2train ]]; then
+    mkdir -p "$bundle"/{scripts,deploy/{systemd,cloudwatch},data,TrainedModels}
+    cp scripts/install_schedule.sh scripts/run_scheduled.sh "$bundle/scripts/"
+    cp deploy/systemd/ec2train.{service,timer} "$bundle/deploy/systemd/"
+    cp deploy/cloudwatch/{README.md,amazon-cloudwatch-agent.json} "$bundle/deploy/cloudwatch/"
+    cp data/README.md "$bundle/data/"
+    cp TrainedModels/README.md "$bundle/TrainedModels/"
+    sed "s/@VERSION@/$version/g; s/@GLIBC@/$glibc/g" deploy/package/README.txt >"$bundle/README.txt"
+fi
 
 # --- Licences -------------------------------------------------------------------------------------
 

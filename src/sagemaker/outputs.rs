@@ -11,34 +11,38 @@ use crate::error::{Action, Error, Result};
 /// What a server needs, in the order of writing: model.json says which model.pth it belongs to.
 const MODEL_FILES: [&str; 2] = [MODEL_FILE, METADATA_FILE];
 
-/// Copies the model that lies in `run_dir` into `model_dir`.
+/// Moves the model that lies in `run_dir` into `model_dir`.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.
-pub(super) fn copy_model(run_dir: &Path, model_dir: &Path) -> Result<()> {
-    MODEL_FILES.iter().try_for_each(|name| copy(&run_dir.join(name), &model_dir.join(name)))
+pub(super) fn move_model(run_dir: &Path, model_dir: &Path) -> Result<()> {
+    MODEL_FILES.iter().try_for_each(|name| move_file(&run_dir.join(name), &model_dir.join(name)))
 }
 
-/// Copies everything else that lies in `run_dir` into `output_data_dir`: report and metrics. A file
-/// that cannot be copied is logged, the model is what the job is for.
-pub(super) fn copy_others(run_dir: &Path, output_data_dir: &Path) {
-    let copied = atomic_file::create_dir(output_data_dir).and_then(|()| {
+/// Moves everything else that lies in `run_dir` into `output_data_dir`: report and metrics. A file
+/// that cannot be moved is logged, the model is what the job is for.
+pub(super) fn move_others(run_dir: &Path, output_data_dir: &Path) {
+    let moved = atomic_file::create_dir(output_data_dir).and_then(|()| {
         let entries = fs::read_dir(run_dir).map_err(Error::io(Action::Read, run_dir))?;
         for entry in entries {
             let entry = entry.map_err(Error::io(Action::Read, run_dir))?;
             let name = entry.file_name();
             if MODEL_FILES.iter().all(|model_file| name != *model_file) && entry.path().is_file() {
-                copy(&entry.path(), &output_data_dir.join(name))?;
+                move_file(&entry.path(), &output_data_dir.join(name))?;
             }
         }
         Ok(())
     });
-    if let Err(error) = copied {
+    if let Err(error) = moved {
         log::warn!("report or metrics are missing in {}: {error}", output_data_dir.display());
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn move_file(from: &Path, to: &Path) -> Result<()> {
+    if fs::rename(from, to).is_ok() {
+        return atomic_file::sync_dir(to.parent().unwrap_or(to));
+    }
+    // It lies on another file system.
     let mut source = fs::File::open(from).map_err(Error::io(Action::Read, from))?;
     atomic_file::replace(to, |file| io::copy(&mut source, file).map(drop))
 }

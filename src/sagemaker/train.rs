@@ -58,11 +58,11 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
     };
     let live_dir = artifact::runs_dir(&job.model_dir).join(LIVE_DIR);
     let trained = run_on_hosts(&job, &resources)
-        .inspect_err(|_| outputs::copy_others(&live_dir, &layout.output_data_dir))?;
+        .inspect_err(|_| outputs::move_others(&live_dir, &layout.output_data_dir))?;
     signals::check()?;
     let run_dir = trained.model_path.parent().unwrap_or(&job.model_dir);
-    outputs::copy_model(run_dir, &layout.model_dir)?;
-    outputs::copy_others(run_dir, &layout.output_data_dir);
+    outputs::move_model(run_dir, &layout.model_dir)?;
+    outputs::move_others(run_dir, &layout.output_data_dir);
     log::info!(
         "saved {}; report and metrics are in {}",
         layout.model_dir.join(artifact::MODEL_FILE).display(),
