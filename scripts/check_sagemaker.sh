@@ -5,8 +5,9 @@
 #
 #   scripts/check_sagemaker.sh [--two-nodes]
 #
-# --two-nodes also has the toolkit run a job on two hosts, algo-1 and algo-2, which are addresses of this
-# machine's loopback in a mount namespace; needs root or user namespaces.
+# --two-nodes also has the toolkit run a job on two hosts. The toolkit waits until the names of the hosts
+# resolve: algo-1 and algo-2 are addresses of this machine's loopback in a mount namespace, which needs
+# root or user namespaces.
 #
 # Installs the toolkit into .venv-sagemaker (330 MB); it builds a C library, which needs gcc and Python's
 # headers. PROGRAMS names a folder with the programs; without it they are built.
@@ -36,6 +37,19 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 printf '#!/bin/sh\nexec "%s" train "$@"\n' "$sagemaker" >"$work/train.sh"
 chmod +x "$work/train.sh"
 
+cat /etc/hosts - >"$work/hosts" <<'HOSTS'
+127.0.0.2 algo-1
+127.0.0.3 algo-2
+HOSTS
+# with_hosts COMMAND...: where these names resolve; it ends after five minutes at the latest.
+with_hosts() {
+    # shellcheck disable=SC2016  # Expanded by the inner shell.
+    timeout 300 unshare --user --map-root-user --mount bash -euc '
+        mount --bind "$1" /etc/hosts
+        shift
+        exec "$@"' with_hosts "$work/hosts" "$@"
+}
+
 # run_entry_point BASE, run_toolkit BASE: run the job there; the exit code is left in $code, what was
 # printed in BASE.log.
 run_entry_point() {
@@ -46,7 +60,7 @@ run_toolkit() {
     mkdir -p "$1/code"
     cp "$work/train.sh" "$1/code/"
     code=0
-    SAGEMAKER_BASE_DIR=$1 TRAINING_JOB_NAME=dogs "$toolkit" >"$1.log" 2>&1 || code=$?
+    SAGEMAKER_BASE_DIR=$1 TRAINING_JOB_NAME=dogs with_hosts "$toolkit" >"$1.log" 2>&1 || code=$?
 }
 
 # clear_outputs BASE: as before the job.
@@ -125,7 +139,7 @@ mv "$work/good" "$spoilt"
 clear_outputs "$base"
 mkdir "$base/checkpoints"
 SAGEMAKER_BASE_DIR=$base "$sagemaker" train 2>"$base.log" & run=$!
-until grep --quiet 'features of 0 images' "$base.log"; do sleep 0.02; done
+until grep --quiet 'features of 0 images' "$base.log" || ! kill -0 "$run"; do sleep 0.02; done
 kill -TERM "$run"
 code=0
 wait "$run" || code=$?
@@ -149,23 +163,14 @@ for rank in 1 2; do
     set_hosts "$node" "algo-$rank" algo-1 algo-2
     cp "$work/train.sh" "$node/code/"
 done
-cat /etc/hosts - >"$work/hosts" <<'HOSTS'
-127.0.0.2 algo-1
-127.0.0.3 algo-2
-HOSTS
-code=0
-# shellcheck disable=SC2016  # Expanded by the inner shell.
-unshare --map-root-user --user --mount bash -euc '
-    work=$1 toolkit=$2
-    mount --bind "$work/hosts" /etc/hosts
-    for rank in 1 2; do
-        CURRENT_HOST=algo-$rank SAGEMAKER_BASE_DIR=$work/node-$rank "$toolkit" >"$work/node-$rank.log" 2>&1 &
-    done
-    wait -n
-    wait -n' two_nodes "$work" "$toolkit" || code=$?
 for rank in 1 2; do
-    base=$work/node-$rank
-    expect "two nodes ended with $code" test "$code" -eq 0
+    SAGEMAKER_BASE_DIR=$work/node-$rank CURRENT_HOST=algo-$rank \
+        with_hosts "$toolkit" >"$work/node-$rank.log" 2>&1 & pids[rank]=$!
+done
+for rank in 1 2; do
+    base=$work/node-$rank code=0
+    wait "${pids[rank]}" || code=$?
+    expect "algo-$rank ended with $code" test "$code" -eq 0
     expect "algo-$rank reports no success" test -e "$base/output/success"
 done
 base=$work/node-1

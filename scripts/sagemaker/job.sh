@@ -49,14 +49,16 @@ set_hosts() {
 JSON
 }
 
-# set_hyperparameters BASE [NAME=VALUE]...: as SageMaker's Python SDK writes them, quoted twice, among its
-# own.
+# set_hyperparameters BASE [NAME=VALUE]...: as SageMaker's Python SDK writes them, the value's JSON in a
+# string: a number between quotes, a text between two pairs of them. Among them are the SDK's own.
 set_hyperparameters() {
-    local base=$1 pair text=
+    local base=$1 pair value text=
     shift
     for pair in "$@" sagemaker_program=train.sh sagemaker_container_log_level=20 \
         sagemaker_job_name=dogs sagemaker_region=us-east-1; do
-        text+="\"${pair%%=*}\": \"\\\"${pair#*=}\\\"\", "
+        value=${pair#*=}
+        [[ $value =~ ^[0-9.]+$ ]] || value="\\\"$value\\\""
+        text+="\"${pair%%=*}\": \"$value\", "
     done
     printf '{%s}\n' "${text%, }" >"$base/input/config/hyperparameters.json"
 }
