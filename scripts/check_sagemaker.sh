@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holds the entry point of a SageMaker container to SageMaker's own training toolkit: the same jobs, well and
 # not well, once as the entry point (`sagemaker train`) and once by the toolkit, which runs the program as
-# it would run a user's script. Models and failure files have to be the same.
+# it would run a user's script. Models and failure files have to be the same. deploy/sagemaker/training-job.json
+# is held to AWS's description of CreateTrainingJob and to what a job prints.
 #
 #   scripts/check_sagemaker.sh [--two-nodes]
 #
@@ -120,6 +121,7 @@ both "the constants' hyperparameters" ok
 set_hyperparameters "$base" epochs=5 batch_size=8 lr=0.01 weight-decay=0.001 test-batch-size=100
 both "five epochs" ok
 grep --quiet '"max_epochs": 5,' "$base/model/model.json" || die "the toolkit's hyperparameters did not arrive" 1
+say "$(.venv-sagemaker/bin/python scripts/sagemaker/check_job.py deploy/sagemaker/training-job.json "$base.log")"
 
 set_hyperparameters "$base" epochs=many
 both "no number" 64 'is "many"'

@@ -32,6 +32,7 @@ program=${1:-ec2train}
 [[ $program == ec2train || $program == sagemaker ]] || die "there is no program $program to pack" 64
 name=$program-$version
 archive=target/$name-x86_64.tar.gz
+mkdir -p target
 work=$(mktemp --directory --tmpdir=target)
 trap 'rm -rf "$work"' EXIT
 bundle=$work/$name
