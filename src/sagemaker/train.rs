@@ -33,6 +33,8 @@ pub(super) fn run(arguments: Result<&ArgMatches>) -> Result<()> {
     signals::on_forced_end(move |reason| failure::write(&forced, &Error::Stopped(reason)));
     signals::install()
         .and_then(|()| train(arguments?, &layout))
+        // A panic that was caught, as of a decoder's, failed no job.
+        .inspect(|()| failure::clear(&layout))
         .inspect_err(|error| failure::write(&layout, error))
 }
 
