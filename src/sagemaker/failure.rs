@@ -10,8 +10,8 @@ use crate::atomic_file;
 use crate::error::Error;
 use crate::run::signals::StopReason;
 
-/// What SageMaker takes of the file as FailureReason, in characters; here as many bytes.
-const REASON_BYTES: usize = 1024;
+/// What SageMaker takes of the file as FailureReason.
+const REASON_CHARS: usize = 1024;
 const ELLIPSIS: &str = " [...]";
 
 /// Deletes what a failed run before this one left, as in a container that is started again.
@@ -70,14 +70,15 @@ fn write_text(path: &Path, text: &str) {
 /// `text`, and where it is longer than SageMaker reads, its beginning and its last line, the remedy,
 /// before the whole.
 fn contents(text: &str) -> String {
-    if text.len() <= REASON_BYTES {
+    if text.chars().count() <= REASON_CHARS {
         return format!("{text}\n");
     }
+    let first = |part: &str, num_chars| -> String { part.chars().take(num_chars).collect() };
     let remedy = text.rsplit_once('\n').map_or("", |(_, last)| last);
-    let remedy = &remedy[..remedy.floor_char_boundary(REASON_BYTES / 2)];
-    // The ellipsis and the two line ends besides.
-    let room = REASON_BYTES - remedy.len() - ELLIPSIS.len() - 2;
-    let beginning = &text[..text.floor_char_boundary(room)];
+    let remedy = first(remedy, REASON_CHARS / 2);
+    // The ellipsis and a line end besides.
+    let room = REASON_CHARS - remedy.chars().count() - ELLIPSIS.len() - 1;
+    let beginning = first(text, room);
     format!("{beginning}{ELLIPSIS}\n{remedy}\n\n{text}\n")
 }
 
@@ -90,7 +91,7 @@ mod tests {
         assert_eq!(contents("short\n  Do this."), "short\n  Do this.\n");
         let long = format!("/opt/ml/input: no images in: {}\n  Add images.", "Ä, ".repeat(900));
         let written = contents(&long);
-        let read: String = written.chars().take(REASON_BYTES).collect();
+        let read: String = written.chars().take(REASON_CHARS).collect();
         assert!(read.starts_with("/opt/ml/input: no images in: Ä"), "{read}");
         assert!(read.contains("[...]\n  Add images."), "{read}");
         assert!(written.ends_with(&(long + "\n")), "{written}");

@@ -52,7 +52,7 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
     let job = Job {
         data_dir: data.dir,
         split_dirs: data.split_dirs,
-        weights_dir: weights_path.with_file_name(""),
+        weights_dir: weights_path.parent().unwrap_or(Path::new(".")).to_path_buf(),
         model_dir: scratch.path().to_path_buf(),
         state_dir,
         hyperparameters,
@@ -61,7 +61,6 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
     let live_dir = artifact::runs_dir(&job.model_dir).join(LIVE_DIR);
     let trained = run_on_hosts(&job, &resources)
         .inspect_err(|_| outputs::move_others(&live_dir, &layout.output_data_dir))?;
-    signals::check()?;
     let run_dir = trained.model_path.parent().unwrap_or(&job.model_dir);
     outputs::move_model(run_dir, &layout.model_dir)?;
     outputs::move_others(run_dir, &layout.output_data_dir);
