@@ -1,4 +1,5 @@
 //! The container of a SageMaker job: the real program in a folder laid out as /opt/ml.
+#![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
 mod common;

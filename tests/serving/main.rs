@@ -2,8 +2,6 @@
 //! real binary with a model that it has trained.
 #![allow(clippy::unwrap_used)]
 
-// Not all of it.
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 
