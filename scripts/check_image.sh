@@ -181,7 +181,7 @@ server=$!
 port=
 for ((attempt = 0; attempt < 600; attempt++)); do
     port=$(sed -n 's|.*listening on http://0\.0\.0\.0:\([0-9]*\);.*|\1|p' "$root/serve.log")
-    [[ -n $port ]] && curl --noproxy '*' --fail --silent "http://127.0.0.1:$port/ping" && break
+    [[ -n $port ]] && curl --noproxy '*' --fail --silent --output /dev/null "http://127.0.0.1:$port/ping" && break
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
 done
@@ -189,7 +189,10 @@ image=$(find "$base/input/data/training/test" -type f | head -n 1)
 logits=$(curl --noproxy '*' --fail --silent --header 'Content-Type: image/jpeg' --data-binary "@$image" "http://127.0.0.1:$port/invocations") ||
     { cat "$root/serve.log" >&2; die "\`serve\` does not answer" 1; }
 [[ $logits == '[['*']]' ]] || die "\`serve\` answers $logits" 1
-kill -TERM "$server"
-wait "$server" 2>/dev/null || true
+# unshare itself passes no signal on.
+kill -TERM "$(pgrep --parent "$server")"
+code=0
+wait "$server" || code=$?
+((code == 0)) || die "\`serve\` ended with $code after SIGTERM" 1
 say "serve: well, as user 65532: $logits"
 say "passed"
