@@ -27,7 +27,7 @@ use_venv .venv-image scripts/sagemaker/image_requirements.txt
 say "hadolint has no objection"
 [[ ${1:-} != --lint ]] || exit 0
 
-require_tools "git util-linux curl" git unshare curl
+require_tools "curl git procps util-linux" curl git pgrep unshare
 use_programs
 new_root --variant=minbase
 
