@@ -144,7 +144,8 @@ mv "$work/good" "$spoilt"
 # The program itself gets SIGTERM from SageMaker where it is the entry point; the toolkit passes none on.
 clear_outputs "$base"
 mkdir "$base/checkpoints"
-SAGEMAKER_BASE_DIR=$base "$sagemaker" train 2>"$base.log" & run=$!
+true >"$base.log"
+SAGEMAKER_BASE_DIR=$base "$sagemaker" train 2>>"$base.log" & run=$!
 until grep --quiet 'features of 0 images' "$base.log" || ! kill -0 "$run"; do sleep 0.02; done
 kill -TERM "$run"
 code=0
