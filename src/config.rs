@@ -93,6 +93,20 @@ pub const LEARNING_RATE: f64 = 3e-3;
 /// for the same features.
 pub const L2_PENALTY: f64 = 1e-3;
 
+// --- Search for the best head -----------------------------------------------------------------
+// Chosen by the validation loss: from the values above, to a neighbour in these lists for as long as
+// one is better. Each candidate is a fit of its own.
+
+/// Around [`L2_PENALTY`], by steps of about the square root of ten.
+pub const L2_PENALTIES: [f64; 9] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1];
+/// Around [`LEARNING_RATE`].
+pub const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
+/// From this epoch on a candidate is given up...
+pub const ABANDON_EPOCH: usize = 5;
+/// ... when its validation loss is higher than that of the best one at the same epoch by more than
+/// this part.
+pub const ABANDON_MARGIN: f64 = 0.05;
+
 // --- Artifacts --------------------------------------------------------------------------------
 
 /// Where everything a run leaves behind goes.

@@ -28,7 +28,9 @@ use crate::run::status::{Model, StatusWriter};
 use crate::run::watch::Watch;
 use crate::sample;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::fit::{self, Epoch};
+use crate::train::fit::Epoch;
+use crate::train::search::{self, Found, Search};
+use crate::train::temperature;
 use extraction::extract_folder;
 use report::{
     announce_sample, describe, log_epoch, program, report_files, report_verdict, warn_if_guessing,
@@ -120,18 +122,24 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         Ok(())
     };
     let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
-    let fitted = fit::fit_with_checkpoint(
+    let Found { fitted, hyperparameters, candidates } = search::fit_best(
         train,
         valid,
         num_classes,
         &job.hyperparameters,
+        &Search::default(),
         job.num_workers,
-        &mut checkpoint,
+        Some(&mut checkpoint),
         on_epoch,
     )?;
+    let temperature = temperature::fit(&fitted.head, valid)?;
     let fit_seconds = fit_started.elapsed().as_secs_f64();
     log::info!(
-        "kept epoch {} of {}, trained in {}",
+        "kept learning rate {}, L2 penalty {} of {} candidates, epoch {} of {}; temperature {temperature:.3}; \
+         trained in {}",
+        hyperparameters.learning_rate,
+        hyperparameters.l2_penalty,
+        candidates.len(),
         fitted.best_epoch,
         fitted.history.len(),
         seconds(fit_seconds)
@@ -174,7 +182,9 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         },
         engine: engine.name().into(),
         train_views: TRAIN_VIEWS,
-        hyperparameters: job.hyperparameters.clone(),
+        hyperparameters,
+        candidates,
+        temperature: Some(temperature),
         best_epoch: fitted.best_epoch,
         num_epochs: fitted.history.len(),
         metrics,

@@ -11,6 +11,7 @@ use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::Head;
+use crate::train::temperature;
 
 /// Computes with the same transform and backbone as the training did.
 #[derive(Debug)]
@@ -68,6 +69,11 @@ impl Predictor {
             Outcome::Skipped(reason) => Err(reason),
         });
         Ok(logits.collect())
+    }
+
+    /// Probabilities `[C]` of logits `[C]`, at the temperature of model.json.
+    pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        temperature::probabilities(logits, self.metadata.temperature.unwrap_or(1.0))
     }
 
     /// Features of each image's first view, in the order of the paths; see [`extract`].

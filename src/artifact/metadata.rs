@@ -14,6 +14,7 @@ use crate::run::cpu_time::CpuTime;
 use crate::run::ec2::cost::CostEstimate;
 use crate::run::host::Host;
 use crate::train::fit::Hyperparameters;
+use crate::train::search::Candidate;
 
 /// Everything that is needed to use model.pth, and to tell where it came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +41,14 @@ pub struct Metadata {
     pub engine: String,
     /// Views of each train image that the head learnt from.
     pub train_views: u32,
-    /// How the head was fitted.
+    /// How the head was fitted: the best of the candidates.
     pub hyperparameters: Hyperparameters,
+    /// The fits that were tried.
+    #[serde(default)]
+    pub candidates: Vec<Candidate>,
+    /// What logits are divided by before the softmax; 1 where it is missing.
+    #[serde(default)]
+    pub temperature: Option<f64>,
     /// The epoch that was kept, from 1.
     pub best_epoch: usize,
     /// Epochs that were trained.

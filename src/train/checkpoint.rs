@@ -13,9 +13,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::fit::{Epoch, Hyperparameters};
+use super::fit::Epoch;
 use super::optimizer::AdamState;
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
@@ -24,7 +25,7 @@ use crate::kernels::isa::Isa;
 use crate::model::head::Head;
 
 /// The last digit is raised with every change of the layout or of the fit's arithmetic.
-const MAGIC: &[u8; 8] = b"ec2fit 1";
+const MAGIC: &[u8; 8] = b"ec2fit 2";
 /// Time between two writings. An epoch on the dog breeds takes a third of a second, writing its 6 MB
 /// to a slow disk half as long.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -75,7 +76,7 @@ impl Checkpoint {
 
     /// The state of the fit with this key; `None` when the file is missing, damaged or another
     /// fit's, which is logged.
-    pub(super) fn read(&self, key: &blake3::Hash) -> Option<State> {
+    pub(super) fn read<T: DeserializeOwned>(&self, key: &blake3::Hash) -> Option<T> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -95,7 +96,7 @@ impl Checkpoint {
     }
 
     /// Writes `state` if it is time.
-    pub(super) fn offer(&mut self, key: &blake3::Hash, state: &State) {
+    pub(super) fn offer(&mut self, key: &blake3::Hash, state: &impl Serialize) {
         if self.written.elapsed() >= self.interval {
             self.write(key, state);
         }
@@ -103,7 +104,7 @@ impl Checkpoint {
 
     /// Writes `state`. A failure is logged: it costs epochs, should the process be ended, but the
     /// fit can go on.
-    pub(super) fn write(&mut self, key: &blake3::Hash, state: &State) {
+    pub(super) fn write(&mut self, key: &blake3::Hash, state: &impl Serialize) {
         let written = encode(key, state).and_then(|(head, body)| {
             atomic_file::replace(&self.path, |file| {
                 file.write_all(&head)?;
@@ -117,16 +118,16 @@ impl Checkpoint {
     }
 }
 
-/// A hash of all that decides on a fit.
+/// A hash of all that decides on a fit: features, targets, and the settings.
 pub(super) fn key(
     train: &FeatureMatrix,
     valid: &FeatureMatrix,
     num_classes: usize,
-    hyperparameters: &Hyperparameters,
+    settings: &impl Serialize,
 ) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     let program = (env!("CARGO_PKG_VERSION"), Isa::fastest().name());
-    let described = postcard::to_stdvec(&(program, num_classes, hyperparameters))
+    let described = postcard::to_stdvec(&(program, num_classes, settings))
         .map_err(|error| Error::Internal(format!("cannot describe the fit: {error}")))?;
     hasher.update(&described);
     let mut bytes = Vec::new();
@@ -145,14 +146,14 @@ pub(super) fn key(
 }
 
 /// The head of the file, and what its hash is taken of.
-fn encode(key: &blake3::Hash, state: &State) -> Result<(Vec<u8>, Vec<u8>)> {
+fn encode(key: &blake3::Hash, state: &impl Serialize) -> Result<(Vec<u8>, Vec<u8>)> {
     let body = postcard::to_extend(state, key.as_bytes().to_vec())
         .map_err(|error| Error::Internal(format!("cannot write the fit's state: {error}")))?;
     let head = [MAGIC.as_slice(), blake3::hash(&body).as_bytes()].concat();
     Ok((head, body))
 }
 
-fn decode(bytes: &[u8], key: &blake3::Hash) -> Result<State, &'static str> {
+fn decode<T: DeserializeOwned>(bytes: &[u8], key: &blake3::Hash) -> Result<T, &'static str> {
     let damaged = "is damaged";
     let rest = bytes.strip_prefix(MAGIC).ok_or("is of another version")?;
     let (hash, body) = rest.split_first_chunk::<{ blake3::OUT_LEN }>().ok_or(damaged)?;
@@ -181,17 +182,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut checkpoint = Checkpoint::at(&dir.path().join("fit"));
         let (own, other) = (blake3::hash(b"own"), blake3::hash(b"other"));
-        assert_eq!(checkpoint.read(&own), None);
+        assert_eq!(checkpoint.read::<State>(&own), None);
         checkpoint.offer(&own, &state());
-        assert_eq!(checkpoint.read(&own), None, "it is too early");
+        assert_eq!(checkpoint.read::<State>(&own), None, "it is too early");
         checkpoint.write(&own, &state());
-        let read = checkpoint.read(&own).unwrap();
+        let read: State = checkpoint.read(&own).unwrap();
         assert_eq!(read, state());
         assert!(read.best_head.weight[0].is_sign_negative());
-        assert_eq!(checkpoint.read(&other), None);
+        assert_eq!(checkpoint.read::<State>(&other), None);
         checkpoint.remove().unwrap();
         checkpoint.remove().unwrap();
-        assert_eq!(checkpoint.read(&own), None);
+        assert_eq!(checkpoint.read::<State>(&own), None);
     }
 
     #[test]
@@ -199,12 +200,12 @@ mod tests {
         let key = blake3::hash(b"own");
         let (head, body) = encode(&key, &state()).unwrap();
         let mut bytes = [head, body].concat();
-        assert!(decode(&bytes, &key).is_ok());
+        assert!(decode::<State>(&bytes, &key).is_ok());
         for index in 0..bytes.len() {
             bytes[index] ^= 1;
-            assert!(decode(&bytes, &key).is_err(), "byte {index}");
+            assert!(decode::<State>(&bytes, &key).is_err(), "byte {index}");
             bytes[index] ^= 1;
-            assert!(decode(&bytes[..index], &key).is_err(), "cut at {index}");
+            assert!(decode::<State>(&bytes[..index], &key).is_err(), "cut at {index}");
         }
     }
 }

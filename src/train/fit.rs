@@ -1,11 +1,13 @@
 //! The epoch loop: mini-batches through the head.
 
+use std::ops::ControlFlow;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{self, Checkpoint, State};
+use super::checkpoint::State;
 use super::optimizer::Adam;
 use super::scaling::Scaling;
 use super::schedule;
@@ -61,7 +63,7 @@ pub struct Epoch {
 }
 
 /// The head of the best epoch.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
     /// On plain features: centring and scaling are folded into it.
     pub head: Head,
@@ -69,6 +71,13 @@ pub struct Fitted {
     pub best_epoch: usize,
     /// All epochs.
     pub history: Vec<Epoch>,
+}
+
+impl Fitted {
+    /// Of the best epoch.
+    pub(super) fn valid_loss(&self) -> f64 {
+        self.history[self.best_epoch - 1].valid.loss
+    }
 }
 
 /// Fits a head of `num_classes` outputs on `train` with Adam, and returns it as
@@ -86,48 +95,17 @@ pub fn fit(
     num_classes: usize,
     hyperparameters: &Hyperparameters,
     num_threads: usize,
-    on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
-) -> Result<Fitted> {
-    on_threads(num_threads, || fit_here(train, valid, num_classes, hyperparameters, None, on_epoch))
-}
-
-/// The same with a `checkpoint`: goes on from it where it is of the same fit, and keeps it up to
-/// date. The result has the same bits, however often the fit was stopped. `on_epoch` does not see
-/// again the epochs of before.
-///
-/// # Errors
-/// As [`fit`].
-pub fn fit_with_checkpoint(
-    train: &FeatureMatrix,
-    valid: &FeatureMatrix,
-    num_classes: usize,
-    hyperparameters: &Hyperparameters,
-    num_threads: usize,
-    checkpoint: &mut Checkpoint,
-    on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
+    mut on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
 ) -> Result<Fitted> {
     on_threads(num_threads, || {
-        let key = checkpoint::key(train, valid, num_classes, hyperparameters)?;
-        let mut kept = Kept { resumed: checkpoint.read(&key), checkpoint, key, last: None };
-        let result =
-            fit_here(train, valid, num_classes, hyperparameters, Some(&mut kept), on_epoch);
-        if let (Err(Error::Stopped(_)), Some(last)) = (&result, &kept.last) {
-            kept.checkpoint.write(&key, last);
-        }
-        result
+        let on_epoch = |epoch: &Epoch| on_epoch(epoch).map(ControlFlow::Continue);
+        let keep = None::<fn(State)>;
+        fit_from(None, train, valid, num_classes, hyperparameters, keep, on_epoch)
     })
 }
 
-/// What is kept of a fit as it goes on.
-struct Kept<'a> {
-    checkpoint: &'a mut Checkpoint,
-    key: blake3::Hash,
-    resumed: Option<State>,
-    /// After the last whole epoch.
-    last: Option<State>,
-}
-
-fn on_threads<T: Send>(
+/// On that many threads of rayon.
+pub(super) fn on_threads<T: Send>(
     num_threads: usize,
     compute: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
@@ -138,14 +116,16 @@ fn on_threads<T: Send>(
         .install(compute)
 }
 
-/// On the current threads of rayon.
-fn fit_here(
+/// On the current threads of rayon, from where `resumed` was stopped. `keep` sees the state after each
+/// epoch; `on_epoch` can end the fit.
+pub(super) fn fit_from(
+    resumed: Option<State>,
     train: &FeatureMatrix,
     valid: &FeatureMatrix,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
-    mut kept: Option<&mut Kept>,
-    mut on_epoch: impl FnMut(&Epoch) -> Result<()>,
+    mut keep: Option<impl FnMut(State)>,
+    mut on_epoch: impl FnMut(&Epoch) -> Result<ControlFlow<()>>,
 ) -> Result<Fitted> {
     let Hyperparameters { seed, batch_size, max_epochs, patience, learning_rate, .. } =
         *hyperparameters;
@@ -159,7 +139,7 @@ fn fit_here(
 
     let mut history: Vec<Epoch> = Vec::new();
     let mut best: Option<(usize, Head)> = None;
-    if let Some(state) = kept.as_mut().and_then(|kept| kept.resumed.take())
+    if let Some(state) = resumed
         && optimizer.restore(state.adam)
     {
         history = state.history;
@@ -190,7 +170,7 @@ fn fit_here(
             train: accumulator.mean(),
             valid: evaluate(&head, valid),
         };
-        on_epoch(&epoch)?;
+        let flow = on_epoch(&epoch)?;
         if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {
             return Err(not_a_number(&epoch, learning_rate));
         }
@@ -199,13 +179,16 @@ fn fit_here(
             best = Some((epoch.epoch, head));
         }
         history.push(epoch);
-        if let (Some(kept), Some((best_epoch, best_head))) = (&mut kept, &best) {
-            kept.keep(State {
+        if let (Some(keep), Some((best_epoch, best_head))) = (&mut keep, &best) {
+            keep(State {
                 history: history.clone(),
                 adam: optimizer.state(),
                 best_epoch: *best_epoch,
                 best_head: best_head.clone(),
             });
+        }
+        if flow.is_break() {
+            break;
         }
     }
     let Some((best_epoch, head)) = best else {
@@ -213,13 +196,6 @@ fn fit_here(
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
     Ok(Fitted { head, best_epoch, history })
-}
-
-impl Kept<'_> {
-    fn keep(&mut self, state: State) {
-        self.checkpoint.offer(&self.key, &state);
-        self.last = Some(state);
-    }
 }
 
 /// A loss that stays within this fraction of chance has learnt nothing.

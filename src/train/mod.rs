@@ -5,4 +5,6 @@ pub mod fit;
 mod optimizer;
 mod scaling;
 pub mod schedule;
+pub mod search;
+pub mod temperature;
 mod update;
