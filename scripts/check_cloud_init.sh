@@ -11,34 +11,20 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly SUITE=bookworm
-
 say() { printf 'cloud-init check: %s\n' "$*" >&2; }
 die() { printf 'cloud-init check: error: %s\n' "$1" >&2; exit "$2"; }
 
-((EUID == 0)) || die "a new root folder needs root: sudo $0" 77
-for tool in debootstrap unshare; do
-    command -v "$tool" >/dev/null || die "missing: $tool (apt-get install debootstrap util-linux)" 69
-done
+# shellcheck source=scripts/debian_root.sh
+source scripts/debian_root.sh
+require_tools util-linux unshare
 
-archive=$(find target -maxdepth 1 -name 'ec2train-*-x86_64.tar.gz' | head -n 1)
-[[ -n $archive ]] || archive=$(scripts/package.sh)
+archive=$(bundle)
 
-root=$(mktemp -d /var/tmp/cloud-init-check.XXXXXX)
-chmod 755 "$root"
-# Nothing of this machine is ever mounted where this shell sees it; see below.
-trap 'rm -rf --one-file-system "$root"' EXIT
-
-say "installing Debian $SUITE with cloud-init into $root"
-{
-    debootstrap --variant=minbase "$SUITE" "$root"
-    cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
-    # What the images of Debian for EC2 have.
-    chroot "$root" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install --yes --no-install-recommends cloud-init curl ca-certificates sudo
-} >"$root.log" 2>&1 ||
-    { tail "$root.log" >&2; die "debootstrap or apt-get failed; $root.log says why" 69; }
-rm -f "$root.log"
+new_root --variant=minbase
+cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
+# What the images of Debian for EC2 have.
+logged chroot "$root" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install --yes --no-install-recommends cloud-init curl ca-certificates sudo
 cp "$archive" "$root/srv/bundle.tar.gz"
 
 # The instance's ordinary user, and of cloud-init's modules only those that carry the file out: others

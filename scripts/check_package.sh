@@ -7,28 +7,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly SUITE=bookworm
-
 say() { printf 'package check: %s\n' "$*" >&2; }
 die() { printf 'package check: error: %s\n' "$1" >&2; exit "$2"; }
 
-((EUID == 0)) || die "a new root folder needs root: sudo $0" 77
-for tool in debootstrap unshare; do
-    command -v "$tool" >/dev/null || die "missing: $tool (apt-get install debootstrap util-linux)" 69
-done
+# shellcheck source=scripts/debian_root.sh
+source scripts/debian_root.sh
+require_tools util-linux unshare
 
-archive=$(find target -maxdepth 1 -name 'ec2train-*-x86_64.tar.gz' | head -n 1)
-[[ -n $archive ]] || archive=$(scripts/package.sh)
+archive=$(bundle)
 
-root=$(mktemp -d /var/tmp/package-check.XXXXXX)
-chmod 755 "$root"
-# Nothing of this machine is ever mounted where this shell sees it; see below.
-trap 'rm -rf --one-file-system "$root"' EXIT
-
-say "installing Debian $SUITE into $root"
-debootstrap --variant=minbase "$SUITE" "$root" >"$root.log" 2>&1 ||
-    { tail "$root.log" >&2; die "debootstrap failed; $root.log says why" 69; }
-rm -f "$root.log"
+new_root --variant=minbase
 cp "$archive" "$root/home/"
 
 # Runs a command in the new root as user `ec2`, without network, with a /proc of its own and no device

@@ -176,7 +176,7 @@ if [[ ${1:-} == --inside ]]; then
     inside "$2"
     exit
 fi
-work=$(mktemp -d /var/tmp/schedule-check.XXXXXX)
+work=$(mktemp --directory --tmpdir=/var/tmp)
 trap 'rm -rf --one-file-system "$work"' EXIT
 check_units
 check_scripts

@@ -8,27 +8,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly SUITE=bookworm
-
 say() { printf 'systemd check: %s\n' "$*" >&2; }
 die() { printf 'systemd check: error: %s\n' "$1" >&2; exit "$2"; }
 
-((EUID == 0)) || die "a new root folder needs root: sudo $0" 77
-for tool in debootstrap systemd-nspawn; do
-    command -v "$tool" >/dev/null || die "missing: $tool (apt-get install debootstrap systemd-container)" 69
-done
+# shellcheck source=scripts/debian_root.sh
+source scripts/debian_root.sh
+require_tools systemd-container systemd-nspawn
 
-archive=$(find target -maxdepth 1 -name 'ec2train-*-x86_64.tar.gz' | head -n 1)
-[[ -n $archive ]] || archive=$(scripts/package.sh)
+archive=$(bundle)
 
-root=$(mktemp -d /var/tmp/systemd-check.XXXXXX)
-chmod 755 "$root"
-trap 'rm -rf --one-file-system "$root"' EXIT
-
-say "installing Debian $SUITE with systemd into $root"
-debootstrap --variant=minbase --include=systemd-sysv,dbus "$SUITE" "$root" >"$root.log" 2>&1 ||
-    { tail "$root.log" >&2; die "debootstrap failed; $root.log says why" 69; }
-rm -f "$root.log"
+new_root --variant=minbase --include=systemd-sysv,dbus
 
 # The bundle, with four classes of the built-in sample as its data set.
 tar --extract --file="$archive" --directory="$root/opt"

@@ -18,19 +18,8 @@ die() { printf 'compare_peers: error: %s\n' "$1" >&2; exit "$2"; }
 
 readonly VENV=.venv-peers REQUIREMENTS=scripts/peers/requirements.txt
 
-# Leaves $VENV with exactly the pinned versions.
-install() {
-    cmp --silent "$REQUIREMENTS" "$VENV/installed.txt" && return
-    [[ -x $VENV/bin/python ]] || python3 -m venv "$VENV" ||
-        die "python3 cannot make a virtual environment (Debian: apt-get install python3-venv)" 69
-    say "installing $(grep --count == "$REQUIREMENTS") packages and what they need into $VENV"
-    # Beside the environment: /tmp is a small memory file system on some machines.
-    mkdir -p "$VENV/tmp"
-    TMPDIR=$PWD/$VENV/tmp "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
-        --requirement "$REQUIREMENTS" || die "pip could not install $REQUIREMENTS into $VENV" 69
-    rm -rf "${VENV:?}/tmp"
-    cp "$REQUIREMENTS" "$VENV/installed.txt"
-}
+# shellcheck source=scripts/venv.sh
+source scripts/venv.sh
 
 for tool in python3 taskset cmp; do
     command -v "$tool" >/dev/null || die "missing: $tool" 69
@@ -38,5 +27,5 @@ done
 case " $* " in
     *" --dry-run "* | *" --help "* | *" -h "*) exec python3 scripts/peers/compare.py "$@" ;;
 esac
-install
+use_venv "$VENV" "$REQUIREMENTS"
 exec "$VENV/bin/python" scripts/peers/compare.py "$@"

@@ -33,7 +33,9 @@ program=$PWD/target/release/ec2train
 scratch=$(mktemp --directory)
 reader=
 trap '[[ -z $reader ]] || kill "$reader" 2> /dev/null || true; rm -rf "$scratch"' EXIT
-ln -s "$PWD/data" "$scratch/data"
+mkdir "$scratch/data"
+ln -s "$PWD/data/weights" "$scratch/data/weights"
+cp --recursive --symbolic-link "$(realpath data/dogImages)" "$scratch/data/dogImages"
 cd "$scratch"
 
 # A record of a feature file: header, 2048 floats, checksum.
@@ -44,6 +46,22 @@ pause_ms() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 # A random number below $1, from two of 15 bits.
 below() { echo $(((RANDOM * 32768 + RANDOM) % $1)); }
 model_hash() { sha256sum TrainedModels/model.pth | cut -d ' ' -f 1; }
+
+last_class() {
+    local classes=(data/dogImages/train/*/)
+    basename "${classes[-1]}"
+}
+
+# Gives the last class another name: another model by model.json, of the same bytes, so that a run has
+# something to do when all features are there.
+rename_class() {
+    local class split
+    class=$(last_class)
+    for split in train valid test; do
+        mv "data/dogImages/$split/$class" "data/dogImages/$split/$renamed"
+    done
+    renamed=$class
+}
 
 # Cuts off the features of the last images.
 forget() {
@@ -75,6 +93,8 @@ read_pairs() {
 say "an undisturbed run of all images"
 "$program" > first.out 2> first.log || { cat first.log >&2; die "the undisturbed run failed"; }
 expected=$(model_hash)
+renamed=$(last_class)_
+rename_class
 forget
 start=$(now_ms)
 finish "nothing was killed"
@@ -84,6 +104,7 @@ read_pairs > reader.log 2>&1 &
 reader=$!
 
 for ((i = 1; i <= kills; i++)); do
+    rename_class
     forget
     delay=$(below "$duration")
     "$program" > killed.out 2> killed.log & run=$!
@@ -100,6 +121,7 @@ done
 slowest=0 num_143=0 num_done=0
 for ((i = 1; num_143 < stops; i++)); do
     ((i <= 4 * stops)) || die "only $num_143 of $i runs were still at work when SIGTERM came"
+    rename_class
     forget
     delay=$(below "$duration")
     "$program" > stopped.out 2> stopped.log & run=$!

@@ -7,26 +7,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly SUITE=bookworm
 readonly COMMANDS=(scripts/train.sh scripts/test.sh)
 
 say() { printf 'fresh machine: %s\n' "$*" >&2; }
 die() { printf 'fresh machine: error: %s\n' "$1" >&2; exit "$2"; }
 
-((EUID == 0)) || die "a new root folder needs root: sudo $0" 77
-for tool in debootstrap git unshare; do
-    command -v "$tool" >/dev/null || die "missing: $tool (apt-get install debootstrap git util-linux)" 69
-done
+# shellcheck source=scripts/debian_root.sh
+source scripts/debian_root.sh
+require_tools "git util-linux" git unshare
 
-root=$(mktemp -d /var/tmp/fresh-machine.XXXXXX)
-chmod 755 "$root"
-# Nothing of this machine is ever mounted where this shell sees it; see below.
-trap 'rm -rf --one-file-system "$root"' EXIT
-
-say "installing Debian $SUITE into $root"
-debootstrap --variant=minbase "$SUITE" "$root" >"$root.log" 2>&1 ||
-    { tail "$root.log" >&2; die "debootstrap failed; $root.log says why" 69; }
-rm -f "$root.log"
+new_root --variant=minbase
 cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone --quiet --no-hardlinks . "$root/root/ec2train"
 

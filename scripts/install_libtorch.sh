@@ -68,7 +68,8 @@ fi
 
 # Holding the lock, whatever folders are there were left by interrupted installations.
 rm -rf .libtorch-install.*/
-work=$(mktemp -d "$PWD/.libtorch-install.XXXXXX")
+work=$PWD/.libtorch-install.$$
+mkdir "$work"
 trap 'rm -rf "$work"' EXIT
 
 # Ends the script unless $1 MB are free here.

@@ -26,10 +26,10 @@ done
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 name=ec2train-$version
 archive=target/$name-x86_64.tar.gz
-work=$(mktemp -d target/package.XXXXXX)
+work=$(mktemp --directory --tmpdir=target)
 trap 'rm -rf "$work"' EXIT
 bundle=$work/$name
-mkdir -p "$bundle"/{lib,LICENSES,scripts,deploy/systemd,data,TrainedModels}
+mkdir -p "$bundle"/{lib,LICENSES,scripts,deploy/{systemd,cloudwatch},data,TrainedModels}
 
 # --- The program ----------------------------------------------------------------------------------
 
@@ -91,6 +91,7 @@ at_most "$glibcxx" "$OLDEST_GLIBCXX" ||
 
 cp scripts/install_schedule.sh scripts/run_scheduled.sh "$bundle/scripts/"
 cp deploy/systemd/ec2train.{service,timer} "$bundle/deploy/systemd/"
+cp deploy/cloudwatch/{README.md,amazon-cloudwatch-agent.json} "$bundle/deploy/cloudwatch/"
 cp data/README.md "$bundle/data/"
 cp TrainedModels/README.md "$bundle/TrainedModels/"
 sed "s/@VERSION@/$version/g; s/@GLIBC@/$glibc/g" deploy/package/README.txt >"$bundle/README.txt"

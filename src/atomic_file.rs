@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Action, Error, Result};
 
@@ -72,6 +72,19 @@ pub fn remove_leftovers(dir: &Path) -> Result<()> {
 /// [`Error::Io`] with the path.
 pub fn create_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(Error::io(Action::Create, dir))
+}
+
+/// A folder in `dir` for what has to be made under its final name. It is deleted when the value is
+/// dropped.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn temporary_dir_in(dir: &Path) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(dir)
+        .map_err(Error::io(Action::Create, dir))
 }
 
 /// Beside the target, since a rename is atomic within one file system only. The mode is what any new

@@ -93,19 +93,39 @@ pub const LEARNING_RATE: f64 = 3e-3;
 /// for the same features.
 pub const L2_PENALTY: f64 = 1e-3;
 
-// --- Search for the best head -----------------------------------------------------------------
-// Chosen by the validation loss: from the values above, to a neighbour in these lists for as long as
-// one is better. Each candidate is a fit of its own.
+// --- Fine-tuning deeper --------------------------------------------------------------------------
 
-/// Around [`L2_PENALTY`], by steps of about the square root of ten.
-pub const L2_PENALTIES: [f64; 9] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1];
-/// Around [`LEARNING_RATE`].
-pub const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
-/// From this epoch on a candidate is given up...
-pub const ABANDON_EPOCH: usize = 5;
-/// ... when its validation loss is higher than that of the best one at the same epoch by more than
-/// this part.
-pub const ABANDON_MARGIN: f64 = 0.05;
+/// Where the trained part of the network begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainFrom {
+    /// The head alone, on the features of the frozen backbone.
+    #[default]
+    Head,
+    /// `layer4` too, after the head was fitted: two thirds of the backbone's 23.5 million parameters.
+    /// What comes before it is computed once; 0.4 MB an image are stored. Needs the feature `torch`.
+    Layer4,
+}
+/// `Layer4` takes minutes an epoch where `Head` takes milliseconds.
+pub const TRAIN_FROM: TrainFrom = TrainFrom::Head;
+/// Images per step: half a second's work on two cores, after which a request to stop is noticed.
+pub const LAYER4_BATCH_SIZE: usize = 16;
+/// Passes over the train split at most; the learning rates fall to zero over them.
+pub const LAYER4_MAX_EPOCHS: usize = 6;
+/// Epochs without a lower validation loss after which training ends.
+pub const LAYER4_PATIENCE: usize = 3;
+/// SGD's peak step size for `layer4`: small, since its weights are good already.
+pub const LAYER4_LEARNING_RATE: f64 = 1e-4;
+/// SGD's peak step size for the head, on plain features: with this momentum, steps above `3.8 / L`
+/// diverge, where L is up to a quarter of the features' squared norm.
+pub const LAYER4_HEAD_LEARNING_RATE: f64 = 1e-3;
+/// Share of the velocity that a step of SGD keeps.
+pub const LAYER4_MOMENTUM: f64 = 0.9;
+/// L2 penalty on the weights, not on biases or norms.
+pub const LAYER4_WEIGHT_DECAY: f64 = 1e-4;
+
+/// Where fine-tuning goes on from after it was stopped, below the folder of the artifacts: 180 MB.
+pub const LAYER4_CHECKPOINT_FILE: &str = "layer4.checkpoint";
 
 // --- Artifacts --------------------------------------------------------------------------------
 
@@ -115,6 +135,9 @@ pub const MODEL_DIR: &str = "TrainedModels";
 /// Rows that `ec2train bench --save` appends.
 pub const BENCH_CSV: &str = "TrainedModels/bench/bench.csv";
 
+/// What `ec2train export` writes, below the folder of the artifacts.
+pub const EXPORT_DIR: &str = "export";
+
 // --- Running unattended -----------------------------------------------------------------------
 
 /// Trainings whose models are kept, the standing one besides: 95 MB each.
@@ -123,8 +146,53 @@ pub const KEPT_MODELS: usize = 3;
 /// than this is kept beside it. On the 836 test images of the dog breeds one standard error of an
 /// accuracy of 0.85 is 0.012: less than this is chance.
 pub const ACCURACY_TOLERANCE: f64 = 0.02;
+/// Metrics of the run that goes on, among the folders of those that are finished.
+pub const LIVE_DIR: &str = "live";
+/// Metrics of all runs for CloudWatch's agent, below the folder of the artifacts.
+pub const METRICS_LOG: &str = "log/metrics.emf.jsonl";
+/// Where that log is longer when a run starts, another is begun. A run of an hour adds 0.6 MB.
+pub const METRICS_LOG_BYTES: u64 = 8 << 20;
 /// Where a fit goes on from after it was stopped, below the folder of the artifacts.
 pub const CHECKPOINT_FILE: &str = "fit.checkpoint";
+
+// --- Serving ----------------------------------------------------------------------------------
+
+/// Where `ec2train serve` listens: on this machine alone.
+pub const SERVE_ADDRESS: &str = "127.0.0.1:8080";
+/// Whether requests may name an address that the server then fetches an image from.
+pub const SERVE_FETCH_URLS: bool = true;
+/// Largest body of a request, and largest image fetched by address: what SageMaker lets through.
+pub const SERVE_MAX_PAYLOAD_BYTES: usize = 6 << 20;
+/// Images that may wait for a worker. At the 20 images/s of a t3.medium the last one waits 3 s.
+pub const SERVE_QUEUE: usize = 64;
+/// Before a request is refused because too much waits: clients that come again at once must not take
+/// the CPU from the workers.
+pub const SERVE_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
+/// Images in one request.
+pub const SERVE_MAX_INSTANCES: usize = 32;
+/// Bodies of requests held at once, in all.
+pub const SERVE_MAX_BODIES_BYTES: usize = 64 << 20;
+/// Memory that decoding one image may take: 89 megapixels of a baseline JPEG, 29 of a progressive one.
+pub const SERVE_MAX_DECODE_BYTES: u64 = 256 << 20;
+/// Connections open at once; each needs a file descriptor and up to 64 KiB.
+pub const SERVE_MAX_CONNECTIONS: usize = 512;
+/// A connection without a whole request head for this long is closed. Longer than the 60 s for which
+/// AWS's load balancers keep connections: otherwise they would use one that is being closed.
+pub const SERVE_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// For receiving the body of a request, and for a client to take a part of the answer.
+pub const SERVE_TRANSFER_TIMEOUT: Duration = Duration::from_secs(20);
+/// For the answer, from when the body is there. SageMaker waits for 60 s.
+pub const SERVE_ANSWER_TIMEOUT: Duration = Duration::from_secs(50);
+/// For a fetch by address, name resolution and redirects included.
+pub const SERVE_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Fetches by address at once.
+pub const SERVE_MAX_FETCHES: usize = 16;
+/// What is in flight may end within this time after SIGTERM. SageMaker kills after 30 s.
+pub const SERVE_DRAIN_TIMEOUT: Duration = Duration::from_secs(22);
+/// For the answer to a ping. SageMaker waits for 2 s.
+pub const SERVE_PING_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Pause between two looks at whether another model stands.
+pub const SERVE_RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 // --- Amazon EC2 -------------------------------------------------------------------------------
 
@@ -135,6 +203,12 @@ pub const METADATA_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause between two looks at the machine during a run. EC2 asks for 5 s at most, so that two
 /// minutes' notice is not wasted.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Pause between two samples of the timeline of a run. It doubles whenever they have been thinned out.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// Samples that a timeline has at most, 100 s of them at first; then every two become one. As many as
+/// a plot can show; an even number.
+pub const TIMELINE_SAMPLES: usize = 400;
 
 /// The machine counts as throttled when more than this part of its CPU time is stolen...
 pub const THROTTLED_STEAL: f64 = 0.10;

@@ -1,6 +1,7 @@
 //! What can go wrong, and the exit code of each (BSD `sysexits.h`).
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::run::signals::StopReason;
@@ -99,6 +100,27 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The command line asks for what this build leaves out. Exit code 64.
+    #[error(
+        "this build cannot write {what}: it has been built without the feature `{feature}`\n  \
+             `cargo build --release` builds the program with it."
+    )]
+    NotBuiltIn {
+        /// What cannot be done.
+        what: String,
+        /// The feature of Cargo.toml.
+        feature: &'static str,
+    },
+
+    /// The address to serve at cannot be had. Exit code 77 without permission, 73 otherwise.
+    #[error("cannot listen on {address}: {source}\n  {}", listen_remedy(source))]
+    Listen {
+        /// The address and port.
+        address: SocketAddr,
+        /// What the operating system answered.
+        source: io::Error,
+    },
+
     /// A library failed where no input of the user's is to blame. Exit code 70.
     #[error("internal error: {0}")]
     Internal(String),
@@ -141,7 +163,12 @@ impl Error {
             Error::Download { .. } => 69,
             Error::Busy { .. } => 75,
             Error::Stopped(reason) => reason.exit_code(),
+            Error::NotBuiltIn { .. } => 64,
             Error::Internal(_) => 70,
+            Error::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => 77,
+                _ => 73,
+            },
             Error::Io { action, source, .. } => match (source.kind(), action) {
                 (io::ErrorKind::PermissionDenied, _) => 77,
                 (io::ErrorKind::NotFound, Action::Read) => 66,
@@ -165,6 +192,16 @@ fn io_remedy(source: &io::Error) -> &'static str {
             "\n  The file system is mounted read-only: start the program in a folder it can write to."
         }
         _ => "",
+    }
+}
+
+fn listen_remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "Another program listens there: stop it, or name another port with `--listen`."
+        }
+        io::ErrorKind::PermissionDenied => "Ports below 1024 are the administrator's.",
+        _ => "Name an address of this machine with `--listen`.",
     }
 }
 

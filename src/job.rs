@@ -66,6 +66,16 @@ impl Job {
         self.model_dir.join(config::CHECKPOINT_FILE)
     }
 
+    /// Receives the model in the formats of other programs.
+    pub fn export_dir(&self) -> PathBuf {
+        self.model_dir.join(config::EXPORT_DIR)
+    }
+
+    /// Where fine-tuning goes on from after it was stopped.
+    pub fn layer4_checkpoint_path(&self) -> PathBuf {
+        self.model_dir.join(config::LAYER4_CHECKPOINT_FILE)
+    }
+
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
         self.model_dir.join(config::FEATURES_DIR)

@@ -18,7 +18,7 @@
 //!
 //! Without the feature `torch` the engines that need libtorch are left out: those for CPUs with AMX,
 //! and for CPUs without AVX2. Without `native` all C++ is, and with it the engine in bf16 for CPUs
-//! with AVX512_BF16.
+//! with AVX512_BF16. Without `serve` there is no server, only its messages in [`serving::wire`].
 
 pub mod config;
 pub mod error;
@@ -43,12 +43,18 @@ pub mod evaluate;
 
 pub mod artifact;
 pub mod job;
+pub mod telemetry;
+
+pub mod report;
 
 pub mod pipeline;
 pub mod predictor;
 pub mod run;
 
+pub mod export;
+
 pub mod bench;
 pub mod cli;
+pub mod serving;
 
 pub use error::{Error, Result};

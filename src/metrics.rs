@@ -61,7 +61,7 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
 }
 
 /// `-ln softmax(logits)[target]`, in nats.
-fn cross_entropy(logits: &[f32], target: usize) -> f64 {
+pub fn cross_entropy(logits: &[f32], target: usize) -> f64 {
     let max = max(logits);
     let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
     sum.ln() + max - f64::from(logits[target])

@@ -2,6 +2,8 @@
 
 mod evaluation;
 mod extraction;
+mod fine_tuning;
+mod inputs;
 mod report;
 
 use std::collections::HashSet;
@@ -11,15 +13,18 @@ use std::time::Instant;
 
 use crate::artifact::{self, BackboneOrigin, Cost, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS};
+use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS, TrainFrom};
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
 use crate::error::Result;
 use crate::evaluate::evaluate;
+use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::model::backbone::Engine;
+use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
+use crate::report::RunRecord;
 use crate::run::console::seconds;
 use crate::run::host::{self, Host};
 use crate::run::lock::RunLock;
@@ -27,13 +32,13 @@ use crate::run::signals;
 use crate::run::status::{Model, StatusWriter};
 use crate::run::watch::Watch;
 use crate::sample;
+use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::fit::Epoch;
-use crate::train::search::{self, Found, Search};
-use crate::train::temperature;
-use extraction::extract_folder;
+use crate::train::fit::{self, Epoch};
+use extraction::{Network, extract_folder};
 use report::{
-    announce_sample, describe, log_epoch, program, report_files, report_verdict, warn_if_guessing,
+    announce_sample, describe, log_epoch, log_test, program, report_files, report_verdict,
+    warn_if_guessing,
 };
 
 pub use evaluation::{Evaluation, evaluate_saved};
@@ -45,10 +50,13 @@ pub struct Trained {
     pub metadata: Metadata,
     /// Its model.pth, in a folder of this training's own.
     pub model_path: PathBuf,
+    /// Whether it was made by this run. If not, it is the standing model, which this run would have
+    /// made again.
+    pub is_new: bool,
 }
 
 /// Trains, tests and saves, as `job` says. Goes on from where an earlier run of the same job was
-/// stopped or killed, to the same bytes of model.pth.
+/// stopped or killed, to the same bytes of model.pth; leaves a standing model that has those bytes.
 ///
 /// # Errors
 /// Everything a user can mend is named in the error. The model of the run before stands until the
@@ -60,7 +68,9 @@ pub fn train(job: &Job) -> Result<Trained> {
         atomic_file::remove_leftovers(&dir)?;
     }
     let status = StatusWriter::start(&job.model_dir);
-    let result = train_locked(job, &status);
+    let journal = Journal::start(&job.model_dir, job.kind, program());
+    let result = train_locked(job, &status, &journal);
+    journal.end(result.as_ref().map(|trained| trained.metadata.promoted));
     status.end(result.as_ref().map(|trained| Model {
         path: trained.model_path.clone(),
         promoted: trained.metadata.promoted,
@@ -69,12 +79,15 @@ pub fn train(job: &Job) -> Result<Trained> {
     result
 }
 
-fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
+fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<Trained> {
     let started = Instant::now();
     let watch = Watch::start();
+    watch.recorder().observe(journal.clone());
+    status.record_stages(watch.recorder().clone());
     let host = Host::detect();
     let engine = Engine::fastest();
     log::info!("{} on {} ({} workers, {engine})", program(), host.cpu_model, job.num_workers);
+    fine_tuning::require_support(job)?;
     announce_sample(job.kind);
     if job.kind == Kind::Sample {
         status.stage("drawing the sample", 0);
@@ -82,12 +95,12 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     }
 
     status.stage("reading the folders", 0);
-    // At once, as below: a run with nothing new to compute takes half a second.
-    let (folder, weights) = rayon::join(
-        || ImageFolder::scan(&job.data_dir),
+    // At once: in a run with nothing new to compute, hashing the two models takes the longest.
+    let ((folder, standing), weights) = rayon::join(
+        || (ImageFolder::scan(&job.data_dir), artifact::load_standing(&job.model_dir)),
         || Weights::locate(&job.weights_dir, job.weights_file),
     );
-    let (folder, weights) = (folder?, weights?);
+    let (folder, standing, weights) = (folder?, standing?, weights?);
     let num_classes = folder.classes.len();
     log::info!(
         "{}: {num_classes} classes; {} train, {} valid, {} test images",
@@ -104,7 +117,13 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     let transform = EvalTransform::imagenet(weights.resize);
 
     let features_started = Instant::now();
-    let extracted = extract_folder(job, &folder, &weights, engine, transform, status)?;
+    let train_from = job.hyperparameters.train_from;
+    let frozen = Network {
+        fingerprint: weights.sha256.clone(),
+        load: &|| weights.load(),
+        keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
+    };
+    let mut extracted = extract_folder(job, &folder, &weights, &frozen, engine, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =
@@ -113,52 +132,74 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         require_all_classes(&folder, split, |sample| !skipped.contains(sample.path.as_path()))?;
     }
 
+    let class_names = folder.classes.class_names();
+    let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
+    if let Some(metadata) = standing.clone().filter(|it| inputs.is_some() && it.inputs == inputs) {
+        log::info!(
+            "nothing has changed since {}, when the standing model was trained: it stays as it is",
+            metadata.created.strftime("%F %T UTC")
+        );
+        log_test(&metadata.metrics.test);
+        journal.result(metadata.best_epoch, metadata.metrics);
+        discard_checkpoints(job);
+        let model_path = artifact::model_path(&job.model_dir);
+        return Ok(Trained { metadata, model_path, is_new: false });
+    }
+
     let fit_started = Instant::now();
     status.stage("epochs", job.hyperparameters.max_epochs);
-    let [train, valid, test] = &extracted.splits;
+    let [train, valid, _] = &extracted.splits;
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);
+        journal.epoch(epoch);
         Ok(())
     };
     let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
-    let Found { fitted, hyperparameters, candidates } = search::fit_best(
+    let mut fitted = fit::fit_with_checkpoint(
         train,
         valid,
         num_classes,
         &job.hyperparameters,
-        &Search::default(),
         job.num_workers,
-        Some(&mut checkpoint),
+        &mut checkpoint,
         on_epoch,
     )?;
-    let temperature = temperature::fit(&fitted.head, valid)?;
+    let mut tuned = StateDict::new();
+    if let Some(activations) = extracted.activations.take() {
+        let targets = [&train.targets[..], &valid.targets];
+        tuned =
+            fine_tuning::run(job, &weights, &activations, targets, &mut fitted, status, on_epoch)?;
+    }
     let fit_seconds = fit_started.elapsed().as_secs_f64();
     log::info!(
-        "kept learning rate {}, L2 penalty {} of {} candidates, epoch {} of {}; temperature {temperature:.3}; \
-         trained in {}",
-        hyperparameters.learning_rate,
-        hyperparameters.l2_penalty,
-        candidates.len(),
+        "kept epoch {} of {}, trained in {}",
         fitted.best_epoch,
         fitted.history.len(),
         seconds(fit_seconds)
     );
 
+    if !tuned.is_empty() {
+        let load = || Ok(fine_tuning::with(weights.load()?, &tuned));
+        let fingerprint = fine_tuning::fingerprint(&weights, &tuned);
+        let trained = Network { fingerprint, load: &load, keep: Keep::Features };
+        extracted = extract_folder(job, &folder, &weights, &trained, engine, transform, status)?;
+    }
+    let [train, valid, test] = &extracted.splits;
     let metrics = SplitMetrics {
         train: evaluate(&fitted.head, train),
         valid: evaluate(&fitted.head, valid),
         test: evaluate(&fitted.head, test),
     };
     warn_if_guessing(&metrics.valid, num_classes);
+    log_test(&metrics.test);
+    journal.result(fitted.best_epoch, metrics);
 
     status.stage("saving", 0);
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
     let needed_bytes = artifact::saved_bytes(backbone_bytes, num_classes);
     signals::check()?;
-    let (state_dict, standing) =
-        rayon::join(|| weights.load(), || artifact::load_standing(&job.model_dir));
-    let (mut state_dict, standing) = (state_dict?, standing?);
+    let mut state_dict = fine_tuning::with(weights.load()?, &tuned);
     fitted.head.write_to(&mut state_dict);
     let total_seconds = started.elapsed().as_secs_f64();
     let observed = watch.end(total_seconds);
@@ -169,7 +210,8 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         description: describe(job.kind).into(),
         architecture: "resnet50".into(),
         model_sha256: String::new(),
-        class_names: folder.classes.class_names().to_vec(),
+        inputs,
+        class_names: class_names.to_vec(),
         transform: Transform {
             resize: transform.resize,
             crop: transform.crop,
@@ -182,9 +224,8 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
         },
         engine: engine.name().into(),
         train_views: TRAIN_VIEWS,
-        hyperparameters,
-        candidates,
-        temperature: Some(temperature),
+        train_from,
+        hyperparameters: job.hyperparameters.clone(),
         best_epoch: fitted.best_epoch,
         num_epochs: fitted.history.len(),
         metrics,
@@ -203,13 +244,28 @@ fn train_locked(job: &Job, status: &StatusWriter) -> Result<Trained> {
     };
     let verdict = artifact::judge(standing.as_ref(), &metadata);
     report_verdict(verdict, &metrics.test);
+    let history = &fitted.history;
+    let head = &fitted.head;
+    let (timeline, folder, standing) = (&observed.timeline, &folder, standing.as_ref());
+    let add_files = |dir: &Path, metadata: &Metadata| {
+        journal.write_files(dir, history, verdict.is_promoted());
+        let run = RunRecord { metadata, history, timeline, folder, test, head, standing };
+        crate::report::write(dir, &run);
+    };
     let model_path =
-        artifact::publish(&job.model_dir, &state_dict, &mut metadata, &fitted.history, verdict)
+        artifact::publish(&job.model_dir, &state_dict, &mut metadata, history, verdict, add_files)
             .map_err(|error| disk_space::explain(error, needed_bytes))?;
-    // Whatever comes now, the model is safe and the run a success.
-    if let Err(error) = checkpoint.remove() {
-        log::warn!("{error}");
-    }
+    discard_checkpoints(job);
     log::info!("{}", metadata.cost);
-    Ok(Trained { metadata, model_path })
+    Ok(Trained { metadata, model_path, is_new: true })
+}
+
+/// Deletes what a killed run would have gone on from. The model is safe and the run a success, whatever
+/// comes of this.
+fn discard_checkpoints(job: &Job) {
+    for path in [job.checkpoint_path(), job.layer4_checkpoint_path()] {
+        if let Err(error) = Checkpoint::at(&path).remove() {
+            log::warn!("{error}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The saved model, ready to classify images.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::artifact::{self, Metadata, TrainedModel};
@@ -9,9 +10,26 @@ use crate::data::view::ViewTransform;
 use crate::error::{Error, Result};
 use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
+use crate::metrics::softmax;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::Head;
-use crate::train::temperature;
+
+/// Reads the saved model from `model_dir`, if this version can compute it.
+///
+/// # Errors
+/// As [`artifact::load`]; [`Error::BadData`] when its images have another size.
+pub fn open(model_dir: &Path) -> Result<TrainedModel> {
+    let model = artifact::load(model_dir)?;
+    let crop = model.metadata.transform.crop;
+    if crop != CROP {
+        return Err(Error::bad_data(
+            model_dir.join(artifact::METADATA_FILE),
+            format!("asks for {crop} pixels, not {CROP}"),
+            "It was written by another version: run `ec2train` again.",
+        ));
+    }
+    Ok(model)
+}
 
 /// Computes with the same transform and backbone as the training did.
 #[derive(Debug)]
@@ -31,23 +49,9 @@ impl Predictor {
     /// # Errors
     /// As [`artifact::load`].
     pub fn load(job: &Job) -> Result<Self> {
-        let TrainedModel { metadata, state_dict } = artifact::load(&job.model_dir)?;
-        if metadata.transform.crop != CROP {
-            let reason = format!("asks for {} pixels, not {CROP}", metadata.transform.crop);
-            let remedy = "It was written by another version: run `ec2train` again.";
-            return Err(Error::bad_data(
-                job.model_dir.join(artifact::METADATA_FILE),
-                reason,
-                remedy,
-            ));
-        }
+        let TrainedModel { metadata, state_dict } = open(&job.model_dir)?;
         Ok(Predictor {
-            transform: ViewTransform::new(EvalTransform {
-                resize: metadata.transform.resize,
-                crop: metadata.transform.crop,
-                mean: metadata.transform.mean,
-                std: metadata.transform.std,
-            }),
+            transform: ViewTransform::new(EvalTransform::from(&metadata.transform)),
             backbone: Backbone::new(Engine::fastest(), &state_dict, CHUNK)?,
             head: Head::from_state_dict(&state_dict)?,
             num_workers: job.num_workers,
@@ -55,25 +59,39 @@ impl Predictor {
         })
     }
 
-    /// Logits `[C]` of each image, or why it cannot be used, in the order of the paths.
+    /// Calls `on_logits` with the logits `[C]` of each image, or why it cannot be used, in the order
+    /// of the paths, while later images are computed.
     ///
     /// # Errors
-    /// When libtorch fails.
-    pub fn logits(&self, paths: &[&Path]) -> Result<Vec<Result<Vec<f32>, String>>> {
+    /// The first error of `on_logits`, after which no further image is begun; libtorch's.
+    pub fn predict(
+        &self,
+        paths: &[&Path],
+        mut on_logits: impl FnMut(&Path, Result<Vec<f32>, String>) -> Result<()>,
+    ) -> Result<()> {
         let head = self.head.pack();
-        let outcomes = self.extract(paths, |_| ())?;
-        let logits = outcomes.into_iter().map(|outcome| match outcome {
-            Outcome::Used(used) => {
-                Ok(used.views.iter().flat_map(|(_, features)| head.logits(features)).collect())
+        // Chunks end in any order; those that came too early wait.
+        let mut waiting: BTreeMap<usize, Result<Vec<f32>, String>> = BTreeMap::new();
+        let mut num_done = 0;
+        self.extract_each(paths, |index, outcome| {
+            let logits = match outcome {
+                Outcome::Used(used) => {
+                    Ok(used.views.iter().flat_map(|(_, features)| head.logits(features)).collect())
+                }
+                Outcome::Skipped(reason) => Err(reason),
+            };
+            waiting.insert(index, logits);
+            while let Some(logits) = waiting.remove(&num_done) {
+                on_logits(paths[num_done], logits)?;
+                num_done += 1;
             }
-            Outcome::Skipped(reason) => Err(reason),
-        });
-        Ok(logits.collect())
+            Ok(())
+        })
     }
 
-    /// Probabilities `[C]` of logits `[C]`, at the temperature of model.json.
+    /// Probabilities `[C]` of the classes, from an image's logits `[C]`.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
-        temperature::probabilities(logits, self.metadata.temperature.unwrap_or(1.0))
+        softmax(logits)
     }
 
     /// Features of each image's first view, in the order of the paths; see [`extract`].
@@ -85,16 +103,23 @@ impl Predictor {
         paths: &[&Path],
         mut on_progress: impl FnMut(usize),
     ) -> Result<Vec<Outcome>> {
-        let requests: Vec<Request> =
-            paths.iter().map(|path| Request { path, num_views: 1 }).collect();
         let mut outcomes: Vec<Option<Outcome>> = paths.iter().map(|_| None).collect();
-        let on_outcome = |index: usize, outcome| {
+        self.extract_each(paths, |index, outcome| {
             outcomes[index] = Some(outcome);
             on_progress(1);
             Ok(())
-        };
-        let (transform, backbone) = (&self.transform, &self.backbone);
-        extract(&requests, |_, _| false, transform, backbone, self.num_workers, on_outcome)?;
+        })?;
         Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    fn extract_each(
+        &self,
+        paths: &[&Path],
+        on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
+    ) -> Result<()> {
+        let requests: Vec<Request> =
+            paths.iter().map(|path| Request { path, num_views: 1 }).collect();
+        let (transform, backbone) = (&self.transform, &self.backbone);
+        extract(&requests, |_, _| false, transform, backbone, self.num_workers, on_outcome)
     }
 }

@@ -1,7 +1,6 @@
 //! What the main job keeps from run to run, with the real binary.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 mod common;
 
 use std::fs;

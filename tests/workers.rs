@@ -1,7 +1,6 @@
 //! The number of workers against the model's bytes.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 mod common;
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::names::{CURRENT_LINK, FILES, METADATA_FILE, MODEL_FILE, RUNS_DIR, new_run_id};
@@ -85,9 +85,15 @@ fn link_names(dir: &Path) -> Result<()> {
 pub(super) fn copy(dir: &Path, id: &str) -> Result<()> {
     for name in FILES {
         let source = dir.join(RUNS_DIR).join(id).join(name);
-        atomic_file::replace(&dir.join(name), |file| {
-            io::copy(&mut fs::File::open(&source)?, file).map(drop)
-        })?;
+        let path = dir.join(name);
+        if source.exists() {
+            atomic_file::replace(&path, |file| {
+                io::copy(&mut fs::File::open(&source)?, file).map(drop)
+            })?;
+        } else if path.exists() {
+            // That of the model of before belongs to no other.
+            fs::remove_file(&path).map_err(Error::io(Action::Write, &path))?;
+        }
     }
     Ok(())
 }
@@ -95,11 +101,7 @@ pub(super) fn copy(dir: &Path, id: &str) -> Result<()> {
 /// A folder in `runs_dir` that no reader sees yet.
 pub(super) fn new_folder(runs_dir: &Path) -> Result<tempfile::TempDir> {
     atomic_file::create_dir(runs_dir)?;
-    tempfile::Builder::new()
-        .prefix(atomic_file::PREFIX)
-        .permissions(fs::Permissions::from_mode(0o777))
-        .tempdir_in(runs_dir)
-        .map_err(Error::io(Action::Create, runs_dir))
+    atomic_file::temporary_dir_in(runs_dir)
 }
 
 /// Gives it a name, which is returned.
@@ -137,6 +139,7 @@ fn lacks_links(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::HISTORY_FILE;
     use super::*;
 
     fn write_run(dir: &Path, id: &str) {
@@ -156,11 +159,11 @@ mod tests {
             write_run(dir.path(), id);
             adopt(dir.path()).unwrap();
             switch(dir.path(), id).unwrap();
-            assert_eq!(contents(dir.path()), [id; 3]);
+            assert_eq!(contents(dir.path()), [id; FILES.len()]);
             assert_eq!(resolve(dir.path()), dir.path().join(RUNS_DIR).join(id));
         }
-        // Nothing half-made is left: two runs, four links.
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
+        // Nothing half-made is left: the runs and the links.
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2 + FILES.len());
     }
 
     #[test]
@@ -171,13 +174,13 @@ mod tests {
         fs::write(dir.path().join(METADATA_FILE), "old").unwrap();
         assert_eq!(resolve(dir.path()), dir.path());
         adopt(dir.path()).unwrap();
-        assert_eq!(contents(dir.path()), ["old", "old", ""]);
+        assert_eq!(contents(dir.path())[..3], ["old", "old", ""]);
         let adopted = resolve(dir.path());
         assert_ne!(adopted, dir.path());
         write_run(dir.path(), "new");
         adopt(dir.path()).unwrap();
         switch(dir.path(), "new").unwrap();
-        assert_eq!(contents(dir.path()), ["new"; 3]);
+        assert_eq!(contents(dir.path()), ["new"; FILES.len()]);
         assert_eq!(fs::read_to_string(adopted.join(MODEL_FILE)).unwrap(), "old");
     }
 
@@ -190,7 +193,7 @@ mod tests {
         fs::write(dir.path().join(METADATA_FILE), "mine").unwrap();
         assert_eq!(resolve(dir.path()), dir.path());
         adopt(dir.path()).unwrap();
-        assert_eq!(contents(dir.path()), ["one", "mine", "one"]);
+        assert_eq!(contents(dir.path())[..3], ["one", "mine", "one"]);
     }
 
     #[test]
@@ -198,8 +201,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_run(dir.path(), "one");
         copy(dir.path(), "one").unwrap();
-        assert_eq!(contents(dir.path()), ["one"; 3]);
+        assert_eq!(contents(dir.path()), ["one"; FILES.len()]);
         assert_eq!(resolve(dir.path()), dir.path());
         assert!(are_supported(dir.path()).unwrap());
+        // A file that a training does not have is not left over from another one.
+        write_run(dir.path(), "two");
+        fs::remove_file(dir.path().join(RUNS_DIR).join("two").join(HISTORY_FILE)).unwrap();
+        copy(dir.path(), "two").unwrap();
+        assert_eq!(contents(dir.path())[..3], ["two", "two", ""]);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::metadata::Metadata;
 use super::names::{METADATA_FILE, MODEL_FILE};
 use crate::digest;
 use crate::error::{Action, Error, Result};
+use crate::file_stat::Stat;
 use crate::model::resnet;
 use crate::model::state_dict::StateDict;
 
@@ -99,12 +99,23 @@ fn while_it_stands<T>(dir: &Path, mut read: impl FnMut(&Path) -> Result<T>) -> R
     }
 }
 
+/// Changes whenever another model takes the place of the standing one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing(PathBuf, Identity);
+
+/// Which model stands in `dir`, without reading it.
+pub fn standing(dir: &Path) -> Standing {
+    let resolved = links::resolve(dir);
+    let identity = identity(&resolved);
+    Standing(resolved, identity)
+}
+
+/// Of model.pth and of model.json.
+type Identity = [Option<Stat>; 2];
+
 /// Which two files lie in `dir`.
-fn identity(dir: &Path) -> [Option<(u64, i64, i64)>; 2] {
-    [MODEL_FILE, METADATA_FILE].map(|name| {
-        let metadata = fs::metadata(dir.join(name)).ok()?;
-        Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
-    })
+fn identity(dir: &Path) -> Identity {
+    [MODEL_FILE, METADATA_FILE].map(|name| fs::metadata(dir.join(name)).ok().as_ref().map(Stat::of))
 }
 
 fn require_pair(dir: &Path, metadata: &Metadata) -> Result<()> {

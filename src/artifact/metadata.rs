@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::TrainFrom;
 use crate::data::FileNote;
 use crate::data::leakage::Leak;
+use crate::data::transform::EvalTransform;
 use crate::job::Kind;
 use crate::metrics::Metrics;
 use crate::run::console::seconds;
@@ -14,7 +16,6 @@ use crate::run::cpu_time::CpuTime;
 use crate::run::ec2::cost::CostEstimate;
 use crate::run::host::Host;
 use crate::train::fit::Hyperparameters;
-use crate::train::search::Candidate;
 
 /// Everything that is needed to use model.pth, and to tell where it came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,10 @@ pub struct Metadata {
     pub architecture: String,
     /// SHA-256 of model.pth: tells whether the two files belong together.
     pub model_sha256: String,
+    /// BLAKE3 over all that the model follows from: a run with the same would make it again. `None` of
+    /// a model from before this was recorded.
+    #[serde(default)]
+    pub inputs: Option<String>,
     /// In the order of the head's outputs.
     pub class_names: Vec<String>,
     /// From an image to the network's input.
@@ -41,14 +46,11 @@ pub struct Metadata {
     pub engine: String,
     /// Views of each train image that the head learnt from.
     pub train_views: u32,
-    /// How the head was fitted: the best of the candidates.
+    /// Where the trained part of the network begins.
+    #[serde(default)]
+    pub train_from: TrainFrom,
+    /// How the head was fitted.
     pub hyperparameters: Hyperparameters,
-    /// The fits that were tried.
-    #[serde(default)]
-    pub candidates: Vec<Candidate>,
-    /// What logits are divided by before the softmax; 1 where it is missing.
-    #[serde(default)]
-    pub temperature: Option<f64>,
     /// The epoch that was kept, from 1.
     pub best_epoch: usize,
     /// Epochs that were trained.
@@ -79,6 +81,12 @@ pub struct Transform {
     pub mean: [f32; 3],
     /// Per channel, RGB.
     pub std: [f32; 3],
+}
+
+impl From<&Transform> for EvalTransform {
+    fn from(&Transform { resize, crop, mean, std }: &Transform) -> Self {
+        EvalTransform { resize, crop, mean, std }
+    }
 }
 
 /// The file that the backbone was read from.

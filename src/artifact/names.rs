@@ -12,8 +12,13 @@ pub const MODEL_FILE: &str = "model.pth";
 pub const METADATA_FILE: &str = "model.json";
 /// An [`Epoch`](crate::train::fit::Epoch) per line.
 pub const HISTORY_FILE: &str = "history.jsonl";
-/// All files of a model.
-pub(super) const FILES: [&str; 3] = [MODEL_FILE, METADATA_FILE, HISTORY_FILE];
+/// An [`Event`](crate::telemetry::Event) per line.
+pub const METRICS_FILE: &str = "metrics.jsonl";
+/// The run for people: an HTML page of one file.
+pub const REPORT_FILE: &str = "report.html";
+/// All files of a model that have a name beside [`CURRENT_LINK`].
+pub(super) const FILES: [&str; 5] =
+    [MODEL_FILE, METADATA_FILE, HISTORY_FILE, METRICS_FILE, REPORT_FILE];
 
 /// Holds a folder per training.
 pub(super) const RUNS_DIR: &str = "runs";

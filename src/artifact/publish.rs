@@ -13,7 +13,8 @@ use crate::model::state_dict::StateDict;
 use crate::train::fit::Epoch;
 
 /// Writes a model into a folder of its own below `dir` and, where `verdict` says so, makes it the
-/// standing one in one step. Models beyond the latest are deleted. Returns the path of its model.pth.
+/// standing one in one step. `add_files` may put more into the folder before anyone sees it; it is
+/// given what model.json says. Models beyond the latest are deleted. Returns the path of its model.pth.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) with the path,
@@ -24,11 +25,13 @@ pub fn publish(
     metadata: &mut Metadata,
     history: &[Epoch],
     verdict: Verdict,
+    add_files: impl FnOnce(&Path, &Metadata),
 ) -> Result<PathBuf> {
     let runs_dir = dir.join(RUNS_DIR);
     let unfinished = links::new_folder(&runs_dir)?;
     metadata.promoted = verdict.is_promoted();
     save(unfinished.path(), state_dict, metadata, history)?;
+    add_files(unfinished.path(), metadata);
     let has_links = links::are_supported(dir)?;
     if has_links {
         links::adopt(dir)?;

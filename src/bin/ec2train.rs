@@ -20,11 +20,13 @@ fn main() -> ExitCode {
         }
     };
     console::init();
-    match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match cli.run() {
+        Ok(()) => 0,
         Err(error) => {
             console::say(format_args!("ec2train: error: {error}"));
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
-    }
+    };
+    // All is written. libtorch's destructors would take 80 ms to free what the system frees.
+    signal_hook::low_level::exit(code.into())
 }

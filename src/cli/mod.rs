@@ -3,12 +3,14 @@
 mod bench;
 mod check;
 mod evaluate;
+mod export;
 mod predict;
+#[cfg(feature = "serve")]
+mod serve;
 mod status;
 mod train;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use rustix::fs::FileType;
@@ -40,14 +42,9 @@ enum Command {
     /// Evaluate the saved model on the test split
     Evaluate,
     /// Classify images with the saved model
-    Predict {
-        /// Image files
-        #[arg(required = true)]
-        images: Vec<PathBuf>,
-        /// Write JSON, with all logits
-        #[arg(long)]
-        json: bool,
-    },
+    Predict(predict::Arguments),
+    /// Write the saved model in the formats of other programs, into TrainedModels/export
+    Export(export::Arguments),
     /// Read every image of the data set and report what is wrong
     Check {
         /// Write JSON
@@ -69,6 +66,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Serve the saved model over HTTP: GET /ping, POST /invocations, a page at /
+    #[cfg(feature = "serve")]
+    Serve {
+        /// Address and port; port 0 is a free one
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = config::SERVE_ADDRESS)]
+        listen: std::net::SocketAddr,
+    },
     /// Download the pretrained weights and the dog breeds
     Fetch,
     /// Draw the built-in sample
@@ -84,16 +88,23 @@ impl Cli {
         let job = if self.sample { Job::sample() } else { Job::real() };
         let command = self.command.unwrap_or(Command::Train);
         // What keeps nothing may be ended by the operating system.
-        if matches!(command, Command::Train | Command::Fetch | Command::Sample) {
+        let keeps_files = matches!(
+            command,
+            Command::Train | Command::Export(_) | Command::Fetch | Command::Sample
+        );
+        if keeps_files {
             signals::install()?;
         }
         match command {
             Command::Train => train::run(&job),
             Command::Evaluate => evaluate::run(&job),
-            Command::Predict { images, json } => predict::run(&job, &images, json),
+            Command::Predict(arguments) => predict::run(&job, &arguments),
+            Command::Export(arguments) => export::run(&job, &arguments),
             Command::Check { json } => check::run(&job, json),
             Command::Bench { json, save } => bench::run(json, save),
             Command::Status { json } => status::run(&job, json),
+            #[cfg(feature = "serve")]
+            Command::Serve { listen } => serve::run(&job, listen),
             Command::Fetch => fetch::fetch_all(&progress()),
             Command::Sample => sample::ensure(
                 config::SAMPLE_DATA_DIR.as_ref(),
@@ -110,11 +121,15 @@ fn progress() -> fetch::Progress {
 /// Results go to stdout, all at once; logs go to stderr. A reader that went away, as `head` or a
 /// terminal does, is no error.
 fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write(text.as_bytes()) {
         Err(error) if !is_gone(&error) => Err(Error::io(Action::Write, "standard output")(error)),
         _ => Ok(()),
     }
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 fn is_gone(error: &io::Error) -> bool {

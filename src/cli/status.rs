@@ -12,6 +12,7 @@ use crate::job::Job;
 use crate::run::console::seconds;
 use crate::run::lock::RunLock;
 use crate::run::status::{self, Status};
+use crate::telemetry;
 
 /// What there is to know, from outside of the run.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ struct Report {
     holder: Option<String>,
     /// The running or last run.
     run: Option<Status>,
+    /// What the running run writes as it goes on.
+    metrics: Option<PathBuf>,
     /// The standing model.
     model: Option<StandingModel>,
     /// Why there is none.
@@ -50,10 +53,13 @@ fn look(job: &Job) -> Report {
         Ok(model) => (Some(model), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let metrics = Some(telemetry::live_metrics_path(&job.model_dir))
+        .filter(|path| holder.is_some() && path.exists());
     Report {
         running: holder.is_some(),
         holder,
         run: status::read(&job.model_dir),
+        metrics,
         model,
         model_error,
     }
@@ -61,7 +67,9 @@ fn look(job: &Job) -> Report {
 
 fn text(report: &Report) -> String {
     let mut text = match (&report.holder, &report.run) {
-        (Some(holder), Some(run)) => format!("running: {holder}\n{}", progress(run)),
+        (Some(holder), Some(run)) => {
+            format!("running: {holder}\n{}{}", progress(run), metrics(report))
+        }
         (Some(holder), None) => format!("running: {holder}\n"),
         (None, Some(run)) => format!("not running\n{}", last(run)),
         (None, None) => "not running, no run yet\n".to_owned(),
@@ -92,6 +100,13 @@ fn progress(run: &Status) -> String {
     }
     text += &format!(", {} since the start\n", seconds(elapsed));
     text + &epoch(run)
+}
+
+fn metrics(report: &Report) -> String {
+    report
+        .metrics
+        .as_ref()
+        .map_or_else(String::new, |path| format!("metrics: {}\n", path.display()))
 }
 
 fn epoch(run: &Status) -> String {

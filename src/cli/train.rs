@@ -1,7 +1,7 @@
 //! `ec2train train`
 
 use super::{METRICS_HEADER, metrics_row, print};
-use crate::artifact::{MODEL_FILE, Metadata};
+use crate::artifact::{MODEL_FILE, Metadata, REPORT_FILE};
 use crate::error::Result;
 use crate::job::{Job, Kind};
 use crate::pipeline::{self, Trained};
@@ -13,7 +13,7 @@ pub fn run(job: &Job) -> Result<()> {
 }
 
 fn summary(job: &Job, trained: &Trained) -> String {
-    let Trained { metadata, model_path } = trained;
+    let Trained { metadata, model_path, is_new } = trained;
     let Metadata { metrics, data, cost, .. } = metadata;
     let num_images = data.num_train + data.num_valid + data.num_test;
     let mut text = METRICS_HEADER.to_owned();
@@ -32,10 +32,20 @@ fn summary(job: &Job, trained: &Trained) -> String {
         text += &format!("This is {}.\n", metadata.description);
     }
     let standing = job.model_dir.join(MODEL_FILE);
-    text += &if metadata.promoted {
+    text += &if !is_new {
+        format!("{} is up to date: nothing has changed since that run\n", standing.display())
+    } else if metadata.promoted {
         format!("Saved {}\n", standing.display())
     } else {
         format!("Kept {}; {} is unchanged\n", model_path.display(), standing.display())
     };
+    let report = if metadata.promoted {
+        job.model_dir.join(REPORT_FILE)
+    } else {
+        model_path.with_file_name(REPORT_FILE)
+    };
+    if *is_new && report.exists() {
+        text += &format!("Report: {}\n", report.display());
+    }
     text
 }

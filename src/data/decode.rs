@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 const MAX_SIDE: u32 = 16_384;
 /// Most memory one decoder may take. As RGB it is the number of pixels from which Pillow raises
 /// `DecompressionBombError`: 178,956,970.
-const MAX_ALLOC_BYTES: u64 = 512 << 20;
+pub const MAX_ALLOC_BYTES: u64 = 512 << 20;
 
 /// A decoded image.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Decoded {
     pub image: RgbImage,
     /// What was lost, as in "truncated: 37 of 480 rows are missing". `None`: nothing.
     pub warning: Option<String>,
+    /// Rows at the bottom that are grey because their data is missing.
+    pub num_missing_rows: u32,
 }
 
 /// Decodes `bytes`, the content of the file at `path`.
@@ -45,14 +47,22 @@ pub struct Decoded {
 /// usable is left, or beyond 16,384 pixels a side or 512 MiB of memory. Only a JPEG may be
 /// incomplete; other formats must be whole.
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    decode_within(MAX_ALLOC_BYTES, path, bytes)
+}
+
+/// The same with another limit on the memory that decoding may take, in bytes.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(max_alloc_bytes: u64, path: &Path, bytes: &[u8]) -> Result<Decoded> {
     // One file must not end a run: a decoder that panics is a bug, and the file is skipped.
     let decoded = panic::catch_unwind(|| {
         if bytes.is_empty() {
             Err("the file is empty".to_owned())
         } else if jpeg::is_jpeg(bytes) {
-            jpeg::decode(bytes)
+            jpeg::decode(bytes, max_alloc_bytes)
         } else {
-            decode_other(bytes)
+            decode_other(bytes, max_alloc_bytes)
         }
     })
     .unwrap_or_else(|_| Err("the decoder failed on it".to_owned()));
@@ -66,7 +76,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
 }
 
 /// Every format but JPEG. The error is the reason alone.
-fn decode_other(bytes: &[u8]) -> Result<Decoded, String> {
+fn decode_other(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
@@ -76,25 +86,26 @@ fn decode_other(bytes: &[u8]) -> Result<Decoded, String> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_ALLOC_BYTES);
+    limits.max_alloc = Some(max_alloc_bytes);
     reader.limits(limits);
 
     let image = reader
         .decode()
         .map_err(|error| match error {
-            ImageError::Limits(_) => too_large(),
+            ImageError::Limits(_) => too_large(max_alloc_bytes),
             error => error.to_string(),
         })?
         .into_rgb8();
     if image.width() == 0 || image.height() == 0 {
         return Err("the image has no pixels".to_owned());
     }
-    Ok(Decoded { image, warning: None })
+    Ok(Decoded { image, warning: None, num_missing_rows: 0 })
 }
 
-fn too_large() -> String {
+/// The reason of everything that is refused for its size.
+pub(super) fn too_large(max_alloc_bytes: u64) -> String {
     format!(
         "the image is too large: more than {MAX_SIDE} pixels a side, or {} MiB to decode",
-        MAX_ALLOC_BYTES >> 20
+        max_alloc_bytes >> 20
     )
 }

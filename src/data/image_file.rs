@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use crate::error::{Action, Error, Result};
 
 /// Larger files are no photographs; an uncompressed image of the largest size that is decoded fits.
-const MAX_BYTES: u64 = 640 << 20;
+pub(super) const MAX_BYTES: u64 = 640 << 20;
 
 /// A file as it was at one moment.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! name. Unlike there, hidden files and folders are ignored, a symlink that leads back into its own
 //! class folder ends, and what is not used is listed.
 
-mod walk;
+pub(crate) mod walk;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,8 @@ use crate::data::class_index::ClassIndex;
 use crate::error::{Action, Error, Result};
 use walk::{Kind, list, walk_images};
 
-const LAYOUT: &str =
+/// The remedy where the folders are not as they should be.
+pub(super) const LAYOUT: &str =
     "Expected are train, valid and test, each with one folder of images per class.";
 
 /// The three parts of a data set.
@@ -146,7 +147,9 @@ pub fn require_all_classes(
 /// Image files by class name.
 type FilesByClass = BTreeMap<String, Vec<PathBuf>>;
 
-fn require_root(root: &Path) -> Result<()> {
+/// # Errors
+/// [`Error::InputMissing`] when there is no `root`; [`Error::BadData`] when it is no folder.
+pub(super) fn require_root(root: &Path) -> Result<()> {
     match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(Error::bad_data(root, "is not a folder", LAYOUT)),

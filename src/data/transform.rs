@@ -31,7 +31,7 @@ pub struct EvalTransform {
 pub struct Scratch {
     resizer: Resizer,
     /// `[crop, crop, 3]` u8.
-    pub(super) crop: Vec<u8>,
+    pub(crate) crop: Vec<u8>,
 }
 
 /// A part of an image, in whole pixels.
@@ -51,7 +51,7 @@ impl Scratch {
     /// Resizes a part of `image` to `side` x `side` pixels, bilinear and antialiased, into `crop`.
     /// The part is `shown`: left, top, width and height, counted from the corner of `visible`,
     /// beyond which the filter sees nothing.
-    pub(super) fn resize(
+    pub(crate) fn resize(
         &mut self,
         image: &RgbImage,
         visible: Rectangle,

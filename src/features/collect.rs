@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::extract::{Outcome, Request, extract};
+use super::extract::{Keep, Outcome, Request, extract_and_keep};
 use super::file_index::{Entry, FileIndex};
 use super::recipe::Recipe;
-use super::store::FeatureStore;
+use super::store::{ActivationStore, FeatureStore};
 use crate::data::view::ViewTransform;
 use crate::disk_space;
 use crate::error::Result;
@@ -28,6 +28,7 @@ pub enum Collected {
 #[derive(Debug)]
 pub struct Collection {
     store: FeatureStore,
+    activations: Option<ActivationStore>,
     index: FileIndex,
 }
 
@@ -39,8 +40,30 @@ impl Collection {
     pub fn open(dir: &Path, recipe: &Recipe) -> Result<Self> {
         Ok(Collection {
             store: FeatureStore::open(dir, recipe)?,
+            activations: None,
             index: FileIndex::open(&dir.join(INDEX_FILE))?,
         })
+    }
+
+    /// The same, with layer4's input beside the features of each view.
+    ///
+    /// # Errors
+    /// As [`Collection::open`].
+    pub fn open_with_activations(dir: &Path, recipe: &Recipe) -> Result<Self> {
+        let collection = Collection::open(dir, recipe)?;
+        Ok(Collection { activations: Some(ActivationStore::open(dir, recipe)?), ..collection })
+    }
+
+    /// The store of layer4's inputs, where it was opened.
+    pub fn into_activations(self) -> Option<ActivationStore> {
+        self.activations
+    }
+
+    /// What `num_views` images and views take on disk.
+    pub fn bytes(&self, num_views: u64) -> u64 {
+        let activations =
+            self.activations.as_ref().map_or(0, |_| ActivationStore::bytes(num_views));
+        FeatureStore::bytes(num_views) + activations
     }
 
     /// For each request what is known of the file as it is now, if all that is asked for is stored.
@@ -74,14 +97,21 @@ impl Collection {
         if !pending.is_empty() {
             let wanted: Vec<Request> = pending.iter().map(|&index| requests[index]).collect();
             let backbone = backbone()?;
-            let Collection { store, index } = self;
-            let is_known = |content: &blake3::Hash, view| store.contains(content, view);
+            let Collection { store, activations, index } = &mut *self;
+            let activations = activations.as_ref();
+            let keep = activations.map_or(Keep::Features, |_| Keep::Activations);
+            let is_known = |content: &blake3::Hash, view| holds(store, activations, content, view);
             let on_outcome = |place: usize, outcome: Outcome| {
                 let place = pending[place];
                 collected[place] = Some(match outcome {
                     Outcome::Used(used) => {
                         for (view, row) in &used.views {
                             store.append(&used.content, *view, row)?;
+                        }
+                        if let Some(activations) = activations {
+                            for ((view, _), row) in used.views.iter().zip(&used.activations) {
+                                activations.append(&used.content, *view, row)?;
+                            }
                         }
                         let entry = Entry { content: used.content, warning: used.warning };
                         let path = requests[place].path;
@@ -92,13 +122,21 @@ impl Collection {
                 });
                 on_progress(1)
             };
-            let extracted =
-                extract(&wanted, is_known, transform, &backbone, num_workers, on_outcome);
+            let extracted = extract_and_keep(
+                keep,
+                &wanted,
+                is_known,
+                transform,
+                &backbone,
+                num_workers,
+                on_outcome,
+            );
             // What was computed is kept, whatever ended it.
-            let ended = extracted.and(store.sync());
+            let synced = activations.map_or(Ok(()), ActivationStore::sync);
+            let ended = extracted.and(store.sync()).and(synced);
             let missing = requests.iter().zip(&collected).filter(|(_, found)| found.is_none());
             let num_missing = missing.map(|(request, _)| u64::from(request.num_views)).sum();
-            ended.map_err(|error| disk_space::explain(error, FeatureStore::bytes(num_missing)))?;
+            ended.map_err(|error| disk_space::explain(error, self.bytes(num_missing)))?;
         }
         Ok(collected.into_iter().flatten().collect())
     }
@@ -111,7 +149,19 @@ impl Collection {
 
     fn lookup(&self, request: &Request) -> Option<Entry> {
         let entry = self.index.lookup(request.path, &fs::metadata(request.path).ok()?)?;
-        let is_stored = |view| self.store.contains(&entry.content, view);
+        let activations = self.activations.as_ref();
+        let is_stored = |view| holds(&self.store, activations, &entry.content, view);
         (0..request.num_views).all(is_stored).then(|| entry.clone())
     }
+}
+
+/// Whether all that is wanted of a view of an image is stored.
+fn holds(
+    features: &FeatureStore,
+    activations: Option<&ActivationStore>,
+    content: &blake3::Hash,
+    view: u32,
+) -> bool {
+    features.contains(content, view)
+        && activations.is_none_or(|activations| activations.contains(content, view))
 }

@@ -5,6 +5,7 @@
 //! worker computed them.
 
 use std::fs::Metadata;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -20,7 +21,12 @@ use crate::data::transform::Scratch;
 use crate::data::view::ViewTransform;
 use crate::error::Result;
 use crate::model::backbone::{self, Backbone};
+use crate::model::resnet::LAYER4_INPUT_LEN;
 use crate::run::signals;
+
+/// Chunks that may wait for `on_outcome`, 64 KiB each: it may be slower than the workers, as when it
+/// writes to a pager.
+const MAX_WAITING: usize = 64;
 
 /// An image file whose features are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +59,9 @@ pub struct Used {
     pub read_at: SystemTime,
     /// Numbers of the views that were not known before, with their features, `[2048]` f32.
     pub views: Vec<(u32, Vec<f32>)>,
+    /// Layer4's input for each of these views, `[14, 14, 1024]` in the bits of bf16; empty where it
+    /// was not asked for.
+    pub activations: Vec<Vec<u16>>,
 }
 
 /// Computes features on `num_workers` threads. `is_known` tells which views of which content need
@@ -69,33 +78,59 @@ pub fn extract(
     transform: &ViewTransform,
     backbone: &Backbone,
     num_workers: usize,
+    on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
+) -> Result<()> {
+    let keep = Keep::Features;
+    extract_and_keep(keep, requests, is_known, transform, backbone, num_workers, on_outcome)
+}
+
+/// What is kept of an image on its way through the backbone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Its features.
+    Features,
+    /// Layer4's input too.
+    Activations,
+}
+
+/// [`extract`], keeping as much as `keep` says.
+///
+/// # Errors
+/// As [`extract`].
+pub fn extract_and_keep(
+    keep: Keep,
+    requests: &[Request],
+    is_known: impl Fn(&blake3::Hash, u32) -> bool + Sync,
+    transform: &ViewTransform,
+    backbone: &Backbone,
+    num_workers: usize,
     mut on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
 ) -> Result<()> {
-    let chunks: Vec<&[Request]> = requests.chunks(CHUNK).collect();
+    let chunks = chunks(requests.len(), num_workers);
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
 
     let mut result = Ok(());
     thread::scope(|scope| {
         for _ in 0..num_workers.clamp(1, chunks.len().max(1)) {
-            let mut worker = Worker::new(transform, backbone.worker(), &is_known);
+            let mut worker = Worker::new(keep, transform, backbone.worker(), &is_known);
             let (chunks, next, failed, sender) = (&chunks, &next, &failed, sender.clone());
             scope.spawn(move || {
                 while !failed.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(chunk) = chunks.get(index) else { break };
-                    if sender.send((index, worker.extract_chunk(chunk))).is_err() {
+                    let outcomes = worker.extract_chunk(&requests[chunk.clone()]);
+                    if sender.send((chunk.start, outcomes)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for (chunk, outcomes) in receiver {
+        for (first, outcomes) in receiver {
             let reported = outcomes.and_then(|outcomes| {
-                let indices = chunk * CHUNK..;
-                indices.zip(outcomes).try_for_each(|(index, outcome)| on_outcome(index, outcome))
+                (first..).zip(outcomes).try_for_each(|(index, outcome)| on_outcome(index, outcome))
             });
             if result.is_ok() && reported.is_err() {
                 failed.store(true, Ordering::Relaxed);
@@ -104,6 +139,20 @@ pub fn extract(
         }
     });
     result
+}
+
+/// Whole chunks, and what is left shared out evenly, so that no worker waits long for another at the
+/// end: half a second's work when ten images of a data set are new.
+fn chunks(num_requests: usize, num_workers: usize) -> Vec<Range<usize>> {
+    let num_workers = num_workers.max(1);
+    let round = CHUNK * num_workers;
+    let num_whole = num_requests / round * round;
+    let share = (num_requests - num_whole).div_ceil(num_workers).max(1);
+    let divide = |range: Range<usize>, len: usize| {
+        let end = range.end;
+        range.step_by(len).map(move |first| first..end.min(first + len))
+    };
+    divide(0..num_whole, CHUNK).chain(divide(num_whole..num_requests, share)).collect()
 }
 
 /// What a thread needs to compute chunks without allocating for each image.
@@ -116,12 +165,20 @@ struct Worker<'a, K> {
     pixels: Vec<f32>,
     /// `[chunk, 2048]` f32.
     features: Vec<f32>,
+    /// `[chunk, 14, 14, 1024]` bf16, or empty.
+    activations: Vec<u16>,
     /// For each view in `pixels`, the place of its image in the chunk and the view's number.
     waiting: Vec<(usize, u32)>,
 }
 
 impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
-    fn new(transform: &'a ViewTransform, backbone: backbone::Worker, is_known: &'a K) -> Self {
+    fn new(
+        keep: Keep,
+        transform: &'a ViewTransform,
+        backbone: backbone::Worker,
+        is_known: &'a K,
+    ) -> Self {
+        let num_kept = if keep == Keep::Activations { CHUNK } else { 0 };
         Worker {
             transform,
             backbone,
@@ -129,6 +186,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
             scratch: Scratch::default(),
             pixels: vec![0.0; CHUNK * transform.eval.output_len()],
             features: vec![0.0; CHUNK * NUM_FEATURES],
+            activations: vec![0; num_kept * LAYER4_INPUT_LEN],
             waiting: Vec::with_capacity(CHUNK),
         }
     }
@@ -168,11 +226,14 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         }
         let pixels = &self.pixels[..num_views * self.transform.eval.output_len()];
         let features = &mut self.features[..num_views * NUM_FEATURES];
-        self.backbone.forward(pixels, features)?;
+        let activations = self.activations.get_mut(..num_views * LAYER4_INPUT_LEN);
+        self.backbone.forward_with_cut(pixels, features, activations)?;
+        let mut activations = self.activations.chunks_exact(LAYER4_INPUT_LEN);
         for ((image, view), row) in self.waiting.drain(..).zip(features.chunks_exact(NUM_FEATURES))
         {
             if let Outcome::Used(used) = &mut outcomes[image] {
                 used.views.push((view, row.to_vec()));
+                used.activations.extend(activations.next().map(<[u16]>::to_vec));
             }
         }
         Ok(())
@@ -184,6 +245,32 @@ fn read(path: &Path) -> Result<(Used, RgbImage)> {
     let ImageFile { bytes, metadata, read_at } = image_file::read(path)?;
     let decoded = decode(path, &bytes)?;
     let content = blake3::hash(&bytes);
-    let used = Used { content, warning: decoded.warning, metadata, read_at, views: Vec::new() };
+    let used = Used {
+        content,
+        warning: decoded.warning,
+        metadata,
+        read_at,
+        views: Vec::new(),
+        activations: Vec::new(),
+    };
     Ok((used, decoded.image))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_every_request_once_and_the_rest_is_shared_out() {
+        for num_workers in 1..=5 {
+            for num_requests in 0..200 {
+                let chunks = chunks(num_requests, num_workers);
+                let all: Vec<usize> = chunks.iter().cloned().flatten().collect();
+                assert_eq!(all, (0..num_requests).collect::<Vec<_>>());
+                assert!(chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
+            }
+        }
+        assert_eq!(chunks(10, 2), [0..5, 5..10]);
+        assert_eq!(chunks(18, 2), [0..8, 8..16, 16..17, 17..18]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The backbone's features of every image.
 
+mod activations;
 pub mod collect;
 pub mod extract;
 pub mod file_index;
@@ -9,4 +10,5 @@ pub mod recipe;
 mod record;
 pub mod store;
 
+pub use activations::ActivationSplit;
 pub use matrix::FeatureMatrix;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::recipe::{FILE_PREFIX, FILE_SUFFIX, Recipe};
+use super::recipe::{FILE_SUFFIX, Recipe};
+use super::record::Element;
 use crate::error::{Action, Error, Result};
 
 /// Deletes files of features below `dir` whose recipes are not in `keep`, those first that were
@@ -14,12 +15,22 @@ use crate::error::{Action, Error, Result};
 /// [`Error::Io`] when `dir` cannot be listed or a file not be deleted.
 pub fn prune(dir: &Path, keep: &[&Recipe], max_bytes: u64) -> Result<()> {
     let kept: Vec<String> = keep.iter().map(|recipe| recipe.file_name()).collect::<Result<_>>()?;
+    prune_files(dir, &kept, max_bytes)
+}
+
+/// The same for all files of the store but those with the names `kept`.
+///
+/// # Errors
+/// As [`prune`].
+pub fn prune_files(dir: &Path, kept: &[String], max_bytes: u64) -> Result<()> {
     let mut unused = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io(Action::Read, dir))? {
         let entry = entry.map_err(Error::io(Action::Read, dir))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let is_ours = name.starts_with(FILE_PREFIX) && name.ends_with(FILE_SUFFIX);
+        let prefixes = [f32::FILE_PREFIX, u16::FILE_PREFIX];
+        let is_ours =
+            prefixes.iter().any(|prefix| name.starts_with(prefix)) && name.ends_with(FILE_SUFFIX);
         if !is_ours || kept.iter().any(|kept| kept == name) {
             continue;
         }

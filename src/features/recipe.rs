@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::NUM_FEATURES;
 use crate::error::{Error, Result};
 
-use super::record::RECORD_BYTES;
+use super::record::Element;
 
 /// The layout of the store's files. Part of their names, so that a file of another layout is never
 /// opened.
 const FORMAT: u32 = 1;
-/// Raised with every change of this program or of a decoder it uses that changes a pixel, or the last
-/// bit of a feature.
-pub(super) const PIXELS: u32 = 2;
+/// Raised with every change of this program or of a decoder it uses that changes a pixel.
+pub(super) const PIXELS: u32 = 1;
+/// Raised with every change of this program that changes the last bit of a feature of the same pixels.
+const ARITHMETIC: u32 = 1;
 /// A header is a multiple of this long: records begin on a page.
 const HEADER_UNIT_BYTES: usize = 4096;
 
@@ -32,6 +32,7 @@ pub struct Recipe {
 struct Header<'a> {
     ec2train_features: u32,
     pixels: u32,
+    arithmetic: u32,
     num_features: usize,
     record_bytes: usize,
     recipe: &'a Recipe,
@@ -43,18 +44,27 @@ impl Recipe {
     /// # Errors
     /// [`Error::Internal`] when the transform cannot be written as JSON.
     pub fn file_name(&self) -> Result<String> {
-        let hash = blake3::hash(&self.header()?);
-        Ok(format!("{FILE_PREFIX}{}{FILE_SUFFIX}", &hash.to_hex()[..16]))
+        self.file_name_of::<f32>()
+    }
+
+    /// The same for rows of another kind.
+    ///
+    /// # Errors
+    /// As [`Recipe::file_name`].
+    pub fn file_name_of<E: Element>(&self) -> Result<String> {
+        let hash = blake3::hash(&self.header::<E>()?);
+        Ok(format!("{}{}{FILE_SUFFIX}", E::FILE_PREFIX, &hash.to_hex()[..16]))
     }
 
     /// How that file begins: one line of JSON, filled up with spaces and a newline to a multiple of
     /// 4096 bytes. Its length depends on the recipe alone.
-    pub(super) fn header(&self) -> Result<Vec<u8>> {
+    pub(super) fn header<E: Element>(&self) -> Result<Vec<u8>> {
         let header = Header {
             ec2train_features: FORMAT,
             pixels: PIXELS,
-            num_features: NUM_FEATURES,
-            record_bytes: RECORD_BYTES,
+            arithmetic: ARITHMETIC,
+            num_features: E::ROW_LEN,
+            record_bytes: E::RECORD_BYTES,
             recipe: self,
         };
         let mut bytes = serde_json::to_vec(&header)
@@ -66,9 +76,7 @@ impl Recipe {
     }
 }
 
-/// How the name of every file of features begins.
-pub(super) const FILE_PREFIX: &str = "features-";
-/// How it ends.
+/// How the name of every file of the store ends.
 pub(super) const FILE_SUFFIX: &str = ".bin";
 
 #[cfg(test)]
@@ -86,6 +94,7 @@ mod tests {
     #[test]
     fn whatever_changes_the_features_changes_the_files_name() {
         let mut names = vec![recipe().file_name().unwrap()];
+        names.push(recipe().file_name_of::<u16>().unwrap());
         names.push(Recipe { engine: "bf16".into(), ..recipe() }.file_name().unwrap());
         names.push(Recipe { weights_sha256: "11".repeat(32), ..recipe() }.file_name().unwrap());
         let transform = serde_json::json!({"resize": 232});
@@ -93,14 +102,14 @@ mod tests {
         assert_eq!(names[0], recipe().file_name().unwrap());
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 4);
+        assert_eq!(names.len(), 5);
     }
 
     #[test]
     fn the_header_is_a_line_of_json_that_fills_whole_pages() {
         for padding in [0, 3500, 4096, 9000] {
             let engine = "e".repeat(padding);
-            let header = Recipe { engine, ..recipe() }.header().unwrap();
+            let header = Recipe { engine, ..recipe() }.header::<f32>().unwrap();
             assert_eq!(header.len() % HEADER_UNIT_BYTES, 0);
             assert_eq!(header.iter().position(|&byte| byte == b'\n'), Some(header.len() - 1));
             let value: serde_json::Value = serde_json::from_slice(&header).unwrap();

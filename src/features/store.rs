@@ -1,4 +1,4 @@
-//! Features on disk: one file per recipe, found by the image's content.
+//! Features or activations on disk: one file per recipe, found by the image's content.
 //!
 //! The file is a header followed by records of one fixed length, each with a checksum of its own.
 //! That is what makes it safe without a log: a record that a crash, a full disk or a bad sector
@@ -13,28 +13,36 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::atomic_file;
-use crate::config::NUM_FEATURES;
 use crate::error::{Action, Error, Result};
+use crate::run::signals;
 
 pub use super::recipe::Recipe;
-use super::record::{Key, RECORD_BYTES, Record};
+pub use super::record::Element;
+use super::record::{Key, Record};
 
-/// The features of one recipe. One thread writes at a time; any number may read meanwhile.
+/// The pooled features of one recipe.
+pub type FeatureStore = Store<f32>;
+/// The activations of one recipe where layer4 begins, `[14, 14, 1024]` in the bits of bf16.
+pub type ActivationStore = Store<u16>;
+
+/// The rows of one recipe, features or activations. One thread writes at a time; any number may read meanwhile.
 ///
 /// A second process that writes to the same file makes both lose records, but never read a wrong
 /// one: a record says whose it is. The file may be deleted between runs, and during one too: what
 /// is computed until that run's end is then computed again by the next.
 #[derive(Debug)]
-pub struct FeatureStore {
+pub struct Store<E> {
     path: PathBuf,
     file: File,
     header_bytes: u64,
     index: RwLock<Index>,
+    element: PhantomData<E>,
 }
 
 /// Which record is where: 41 bytes a record and the slack of a hash table.
@@ -46,18 +54,18 @@ struct Index {
     num_slots: u32,
 }
 
-impl FeatureStore {
+impl<E: Element> Store<E> {
     /// Opens the features of `recipe` in `dir`, which is created when missing. Every record is read
     /// once: 20,000 take about 40 ms when the file is in the page cache.
     ///
     /// A file that does not begin with the recipe's header is replaced and a warning logged.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file can neither be opened nor replaced.
+    /// [`Error::Io`] when the file can neither be opened nor replaced; [`Error::Stopped`].
     pub fn open(dir: &Path, recipe: &Recipe) -> Result<Self> {
         atomic_file::create_dir(dir)?;
-        let path = dir.join(recipe.file_name()?);
-        let header = recipe.header()?;
+        let path = dir.join(recipe.file_name_of::<E>()?);
+        let header = recipe.header::<E>()?;
         let file = match open_existing(&path, &header) {
             Ok(Some(file)) => file,
             Ok(None) => {
@@ -70,11 +78,12 @@ impl FeatureStore {
             }
             Err(error) => return Err(Error::io(Action::Write, &path)(error)),
         };
-        let mut store = FeatureStore {
+        let mut store = Store {
             path,
             file,
             header_bytes: header.len() as u64,
             index: RwLock::default(),
+            element: PhantomData,
         };
         let index = store.scan()?;
         store.index = RwLock::new(index);
@@ -93,7 +102,7 @@ impl FeatureStore {
 
     /// What the features of `num_views` images and views take on disk.
     pub fn bytes(num_views: u64) -> u64 {
-        num_views * RECORD_BYTES as u64
+        num_views * E::RECORD_BYTES as u64
     }
 
     /// Where the features lie.
@@ -106,18 +115,18 @@ impl FeatureStore {
         self.read_index().slots.contains_key(&Key { content: *content.as_bytes(), view })
     }
 
-    /// Writes the features of this view of this image to `row`, `[2048]` f32, every bit as it was
+    /// Writes the features of this view of this image to `row`, every bit as it was
     /// appended. `false` when they are not there, or have become unreadable since the file was
     /// opened, which is logged; `row` is then untouched and the features can be appended again.
     ///
     /// # Panics
-    /// When `row` is not `[2048]`.
-    pub fn read(&self, content: &blake3::Hash, view: u32, row: &mut [f32]) -> bool {
-        assert_eq!(row.len(), NUM_FEATURES, "a row of features");
+    /// When `row` is not of the length of its kind.
+    pub fn read(&self, content: &blake3::Hash, view: u32, row: &mut [E]) -> bool {
+        assert_eq!(row.len(), E::ROW_LEN, "a row of features");
         let key = Key { content: *content.as_bytes(), view };
         let slot = self.read_index().slots.get(&key).copied();
         let Some(slot) = slot else { return false };
-        let mut record = Record::empty();
+        let mut record = Record::<E>::empty();
         let read = self.file.read_exact_at(record.bytes_mut(), self.offset(slot));
         if read.is_ok() && record.key() == Some(key) {
             record.copy_to(row);
@@ -132,7 +141,7 @@ impl FeatureStore {
         false
     }
 
-    /// Adds the features of one view of one image, `[2048]` f32. Nothing happens when they are
+    /// Adds the features of one view of one image. Nothing happens when they are
     /// there. They survive the death of the process at once, a power failure after [`Self::sync`].
     ///
     /// # Errors
@@ -140,8 +149,8 @@ impl FeatureStore {
     /// and what was written of this record is overwritten by the next.
     ///
     /// # Panics
-    /// When `row` is not `[2048]`.
-    pub fn append(&self, content: &blake3::Hash, view: u32, row: &[f32]) -> Result<()> {
+    /// When `row` is not of the length of its kind.
+    pub fn append(&self, content: &blake3::Hash, view: u32, row: &[E]) -> Result<()> {
         let key = Key { content: *content.as_bytes(), view };
         let record = Record::new(&key, row);
         // Held while writing, so that two threads cannot take the same place.
@@ -168,12 +177,13 @@ impl FeatureStore {
     /// Indexes every whole record and cuts off what a write that was interrupted left at the end.
     fn scan(&self) -> Result<Index> {
         let len = self.file.metadata().map_err(Error::io(Action::Read, &self.path))?.len();
-        let num_slots = len.saturating_sub(self.header_bytes) / RECORD_BYTES as u64;
+        let num_slots = len.saturating_sub(self.header_bytes) / E::RECORD_BYTES as u64;
         let num_slots = u32::try_from(num_slots).unwrap_or(u32::MAX);
         let mut index = Index::default();
         let mut num_damaged = 0;
-        let mut record = Record::empty();
+        let mut record = Record::<E>::empty();
         for slot in 0..num_slots {
+            signals::check()?;
             let read = self.file.read_exact_at(record.bytes_mut(), self.offset(slot));
             match read.ok().and_then(|()| record.key()) {
                 Some(key) if !index.slots.contains_key(&key) => index.fill(key, slot),
@@ -200,7 +210,7 @@ impl FeatureStore {
     }
 
     fn offset(&self, slot: u32) -> u64 {
-        self.header_bytes + u64::from(slot) * RECORD_BYTES as u64
+        self.header_bytes + u64::from(slot) * E::RECORD_BYTES as u64
     }
 
     // No code that can panic runs under the lock: poison says nothing about the index.

@@ -70,6 +70,18 @@ pub trait Value: Debug + Copy + Default + Send + Sync + 'static {
     /// Which channel lies at a place of the parts of all vectors, one after the other. `lanes` are
     /// those of a vector.
     fn channel(place: usize, lanes: usize) -> usize;
+
+    /// Writes the bits of every channel in bf16, rounded to the nearest where it has more.
+    fn to_bf16(values: &[Self], out: &mut [u16]);
+}
+
+/// The bits of the nearest bf16, halves to even.
+pub fn bf16_bits(value: f32) -> u16 {
+    let bits = value.to_bits();
+    // NaN stays NaN.
+    let rounded =
+        if value.is_nan() { bits >> 16 | 0x40 } else { (bits + 0x7fff + (bits >> 16 & 1)) >> 16 };
+    rounded as u16
 }
 
 impl Value for f32 {
@@ -98,6 +110,12 @@ impl Value for f32 {
 
     fn channel(place: usize, _lanes: usize) -> usize {
         place
+    }
+
+    fn to_bf16(values: &[f32], out: &mut [u16]) {
+        for (out, &value) in out.iter_mut().zip(values) {
+            *out = bf16_bits(value);
+        }
     }
 }
 

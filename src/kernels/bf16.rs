@@ -7,7 +7,7 @@ mod tile;
 
 use pulp::Simd;
 
-use super::arithmetic::{Arithmetic, MAX_PARTS, Value};
+use super::arithmetic::{Arithmetic, MAX_PARTS, Value, bf16_bits};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows};
 use super::isa::Isa;
@@ -141,12 +141,7 @@ fn stride(num_rows: usize, num_columns: usize, out_len: usize) -> usize {
 
 /// Two numbers, each rounded to the nearest bf16, halves to even.
 fn pair(first: f32, second: f32) -> Pair {
-    let round = |value: f32| {
-        let bits = value.to_bits();
-        // NaN stays NaN.
-        if value.is_nan() { bits >> 16 | 0x40 } else { (bits + 0x7fff + (bits >> 16 & 1)) >> 16 }
-    };
-    round(first) | round(second) << 16
+    u32::from(bf16_bits(first)) | u32::from(bf16_bits(second)) << 16
 }
 
 impl Value for Pair {
@@ -189,6 +184,12 @@ impl Value for Pair {
     fn channel(place: usize, lanes: usize) -> usize {
         let (vector, place) = (place / (2 * lanes), place % (2 * lanes));
         2 * lanes * vector + 2 * (place % lanes) + place / lanes
+    }
+
+    fn to_bf16(values: &[Pair], out: &mut [u16]) {
+        for (out, &value) in out.as_chunks_mut().0.iter_mut().zip(values) {
+            *out = [value as u16, (value >> 16) as u16];
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 
 /// PyTorch's default of `BatchNorm2d`; torchvision's ResNet does not change it.
-const NORM_EPSILON: f64 = 1e-5;
+pub const NORM_EPSILON: f64 = 1e-5;
 
 /// A convolution with a bias, equal to a convolution without one and the norm after it.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,6 +12,15 @@ const NUM_BLOCKS: [usize; 4] = [3, 4, 6, 3];
 const WIDTHS: [usize; 4] = [64, 128, 256, 512];
 const EXPANSION: usize = 4;
 
+/// Bottlenecks of `layer1` to `layer3`.
+pub const BLOCKS_BEFORE_LAYER4: usize = NUM_BLOCKS[0] + NUM_BLOCKS[1] + NUM_BLOCKS[2];
+/// Channels of layer4's input.
+pub const LAYER4_CHANNELS: usize = WIDTHS[2] * EXPANSION;
+/// Side of layer4's input, in pixels.
+pub const LAYER4_SIDE: usize = 14;
+/// Values of one image where layer4 begins, `[14, 14, 1024]`.
+pub const LAYER4_INPUT_LEN: usize = LAYER4_SIDE * LAYER4_SIDE * LAYER4_CHANNELS;
+
 /// A convolution without bias and the batch norm that follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvNorm {

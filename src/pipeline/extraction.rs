@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::artifact::{self, DataSummary};
-use crate::config::{CHUNK, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS};
+use crate::config::{CHUNK, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS, TrainFrom};
 use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Sample, Split};
 use crate::data::leakage::find_leaks;
@@ -14,13 +14,14 @@ use crate::disk_space;
 use crate::error::{Error, Result};
 use crate::features::FeatureMatrix;
 use crate::features::collect::{Collected, Collection};
-use crate::features::extract::Request;
+use crate::features::extract::{Keep, Request};
 use crate::features::file_index::Entry;
-use crate::features::prune::prune;
+use crate::features::prune::prune_files;
 use crate::features::recipe::Recipe;
-use crate::features::store::FeatureStore;
+use crate::features::store::ActivationStore;
 use crate::job::Job;
 use crate::model::backbone::{Backbone, Engine};
+use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::console::Progress;
 use crate::run::status::StatusWriter;
@@ -30,6 +31,26 @@ pub(super) struct Extracted {
     /// Train, valid, test.
     pub(super) splits: [FeatureMatrix; 3],
     pub(super) data: DataSummary,
+    /// What layer4 is trained on, where it was asked for.
+    pub(super) activations: Option<Activations>,
+}
+
+/// Layer4's inputs of the train and valid splits.
+#[cfg_attr(not(feature = "torch"), expect(dead_code))]
+pub(super) struct Activations {
+    pub(super) store: ActivationStore,
+    /// Content and view of each row of the first two of [`Extracted::splits`].
+    pub(super) rows: [Vec<(blake3::Hash, u32)>; 2],
+}
+
+/// The weights that compute the features.
+pub(super) struct Network<'a> {
+    /// Tells them from all others, 64 hex digits.
+    pub(super) fingerprint: String,
+    /// Reads them, when something has to be computed.
+    pub(super) load: &'a dyn Fn() -> Result<StateDict>,
+    /// Whether layer4's inputs are stored too.
+    pub(super) keep: Keep,
 }
 
 /// Takes features from the store, computes what is missing.
@@ -37,6 +58,7 @@ pub(super) fn extract_folder(
     job: &Job,
     folder: &ImageFolder,
     weights: &Weights,
+    network: &Network,
     engine: Engine,
     transform: EvalTransform,
     status: &StatusWriter,
@@ -53,12 +75,15 @@ pub(super) fn extract_folder(
     let recipe = Recipe {
         transform: serde_json::to_value(transform)
             .map_err(|error| Error::Internal(format!("cannot describe the transform: {error}")))?,
-        weights_sha256: weights.sha256.clone(),
+        weights_sha256: network.fingerprint.clone(),
         engine: engine.name().into(),
     };
     let features_dir = job.features_dir();
-    let mut collection = Collection::open(&features_dir, &recipe)?;
-    prune(&features_dir, &[&recipe], STORE_UNUSED_BYTES)?;
+    let mut collection = match network.keep {
+        Keep::Features => Collection::open(&features_dir, &recipe)?,
+        Keep::Activations => Collection::open_with_activations(&features_dir, &recipe)?,
+    };
+    prune(job, &recipe, &weights.sha256)?;
 
     let mut collected = Vec::new();
     let mut splits = None;
@@ -71,9 +96,9 @@ pub(super) fn extract_folder(
             requests.len() - num_missing
         );
         status.stage("features", num_missing);
-        require_space(job, folder, weights, &requests, &stored)?;
+        require_space(job, folder, weights, &collection, &requests, &stored)?;
         let mut progress = Progress::new("features", "images", num_missing as u64);
-        let backbone = || Backbone::new(engine, &weights.load()?, CHUNK);
+        let backbone = || Backbone::new(engine, &(network.load)()?, CHUNK);
         collected = collection.collect(
             &requests,
             stored,
@@ -125,7 +150,26 @@ pub(super) fn extract_folder(
         damaged,
         leaks: find_leaks(contents.iter().copied()),
     };
-    Ok(Extracted { splits, data })
+    let rows = [Split::Train, Split::Valid].map(|wanted| {
+        let used = contents.iter().filter(|(split, ..)| *split == wanted);
+        let views = |(.., content): &(Split, &Path, blake3::Hash)| {
+            let content = *content;
+            (0..num_views(wanted)).map(move |view| (content, view))
+        };
+        used.flat_map(views).collect()
+    });
+    let activations = collection.into_activations().map(|store| Activations { store, rows });
+    Ok(Extracted { splits, data, activations })
+}
+
+/// Keeps what this recipe has stored, and what layer4 is trained on while it is.
+fn prune(job: &Job, recipe: &Recipe, frozen_sha256: &str) -> Result<()> {
+    let mut kept = vec![recipe.file_name()?];
+    if job.hyperparameters.train_from == TrainFrom::Layer4 {
+        let frozen = Recipe { weights_sha256: frozen_sha256.into(), ..recipe.clone() };
+        kept.extend([frozen.file_name()?, frozen.file_name_of::<u16>()?]);
+    }
+    prune_files(&job.features_dir(), &kept, STORE_UNUSED_BYTES)
 }
 
 /// The head learns from all views of an image and is measured on the first.
@@ -156,18 +200,27 @@ fn read_splits(
     Some(splits)
 }
 
+/// 15 million parameters, their velocities, and those of the best epoch, twice while it is replaced.
+const LAYER4_CHECKPOINT_BYTES: u64 = 2 * 3 * 4 * 15_300_000;
+
 /// Fails before an hour's work, not after it, when the disk has no room for what the run will write.
 fn require_space(
     job: &Job,
     folder: &ImageFolder,
     weights: &Weights,
+    collection: &Collection,
     requests: &[Request],
     stored: &[Option<Entry>],
 ) -> Result<()> {
     let missing = requests.iter().zip(stored).filter(|(_, entry)| entry.is_none());
     let num_views = missing.map(|(request, _)| u64::from(request.num_views)).sum();
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
-    let needed_bytes = FeatureStore::bytes(num_views)
+    let checkpoint_bytes = match job.hyperparameters.train_from {
+        TrainFrom::Head => 0,
+        TrainFrom::Layer4 => LAYER4_CHECKPOINT_BYTES,
+    };
+    let needed_bytes = collection.bytes(num_views)
+        + checkpoint_bytes
         + artifact::saved_bytes(backbone_bytes, folder.classes.len());
     disk_space::require(&job.model_dir, needed_bytes)
 }

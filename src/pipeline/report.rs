@@ -38,6 +38,13 @@ pub(super) fn log_epoch(epoch: &Epoch) {
     );
 }
 
+/// In the words of the script that this program replaces, which SageMaker's metric definitions look
+/// for: the accuracy is a fraction there.
+pub(super) fn log_test(test: &Metrics) {
+    log::info!("Testing Loss: {:.6}", test.loss);
+    log::info!("Testing Accuracy: {:.6}", test.top1_accuracy);
+}
+
 pub(super) fn warn_if_guessing(valid: &Metrics, num_classes: usize) {
     let chance = (num_classes as f64).ln();
     if num_classes > 1 && valid.loss >= chance {

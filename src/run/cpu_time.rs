@@ -83,13 +83,18 @@ impl CpuCounters {
 
     /// What happened since. Zeros when no time has passed.
     pub fn since(self, before: CpuCounters) -> CpuTime {
-        let total = self.total.saturating_sub(before.total).max(1) as f64;
-        let part = |now: u64, then: u64| now.saturating_sub(then) as f64 / total;
-        let (steal, iowait) = (part(self.steal, before.steal), part(self.iowait, before.iowait));
-        let idle = part(self.idle, before.idle);
-        let passed = self.total > before.total;
-        let busy = if passed { (1.0 - idle - iowait - steal).max(0.0) } else { 0.0 };
-        CpuTime { busy, steal, iowait }
+        // The kernel lets idle and iowait go back by a tick now and then.
+        let passed = |of: fn(Self) -> u64| of(self).saturating_sub(of(before));
+        let (steal, iowait) =
+            (passed(|counters| counters.steal), passed(|counters| counters.iowait));
+        let busy = passed(Self::busy);
+        let total = (busy + steal + iowait + passed(|counters| counters.idle)).max(1) as f64;
+        let part = |ticks: u64| ticks as f64 / total;
+        CpuTime { busy: part(busy), steal: part(steal), iowait: part(iowait) }
+    }
+
+    fn busy(self) -> u64 {
+        self.total - self.idle - self.iowait - self.steal
     }
 }
 
@@ -106,6 +111,8 @@ mod tests {
         assert!((time.steal - 0.10).abs() < 1e-12, "{time:?}");
         assert!((time.iowait - 0.10).abs() < 1e-12, "{time:?}");
         assert_eq!(before.since(before), CpuTime::default());
+        let back = CpuCounters::parse("cpu  160 0 60 819 59 0 0 10 0 0\ncpu0 1 2 3\n");
+        assert_eq!(back.since(after), CpuTime { busy: 1.0, ..CpuTime::default() });
         assert_eq!(time.to_string(), "CPU 60 % busy, 10 % stolen, 10 % waiting for disks");
         // 100 ticks of one CPU, a hundred to the second.
         assert!((after.seconds_since(before) - 1.0).abs() < 1e-12);

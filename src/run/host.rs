@@ -60,6 +60,13 @@ pub fn peak_memory_bytes() -> u64 {
     kib(&status, "VmHWM").unwrap_or(0) * 1024
 }
 
+/// The memory that this process has resident now.
+pub fn resident_memory_bytes() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let num_pages = statm.split(' ').nth(1).and_then(|field| field.parse::<u64>().ok());
+    num_pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
 fn kib(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix("kB")?.trim().parse().ok()
 }
@@ -90,5 +97,8 @@ mod tests {
         assert!(host.num_cpus >= 1);
         assert!(host.memory_bytes > peak_memory_bytes());
         assert!(peak_memory_bytes() > 1 << 20);
+        // The kernel updates its counters of memory now and then.
+        let resident = resident_memory_bytes() as f64;
+        assert!(resident > 1e6 && resident < 1.5 * peak_memory_bytes() as f64, "{resident}");
     }
 }

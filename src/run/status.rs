@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::recorder::Recorder;
 use super::signals;
 use crate::artifact::SplitMetrics;
 use crate::atomic_file;
@@ -79,6 +80,7 @@ struct Inner {
     num_counted: usize,
     written: Instant,
     has_failed: bool,
+    recorder: Option<Recorder>,
 }
 
 impl StatusWriter {
@@ -104,6 +106,7 @@ impl StatusWriter {
             num_counted: 0,
             written: Instant::now(),
             has_failed: false,
+            recorder: None,
         };
         inner.write();
         let writer = StatusWriter(Arc::new(Mutex::new(inner)));
@@ -112,9 +115,19 @@ impl StatusWriter {
         writer
     }
 
+    /// Has this stage and all later ones put into a timeline.
+    pub fn record_stages(&self, recorder: Recorder) {
+        let mut inner = self.lock();
+        recorder.stage(&inner.status.stage);
+        inner.recorder = Some(recorder);
+    }
+
     /// Enters a stage of `total` images or epochs.
     pub fn stage(&self, stage: &str, total: usize) {
         let mut inner = self.lock();
+        if let Some(recorder) = &inner.recorder {
+            recorder.stage(stage);
+        }
         stage.clone_into(&mut inner.status.stage);
         (inner.status.done, inner.status.total) = (0, total);
         (inner.status.rate, inner.status.seconds_left) = (None, None);
@@ -122,9 +135,12 @@ impl StatusWriter {
         inner.write();
     }
 
-    /// Adds to what is done in this stage.
+    /// Adds images to what is done in this stage.
     pub fn inc(&self, amount: usize) {
         let mut inner = self.lock();
+        if let Some(recorder) = &inner.recorder {
+            recorder.images(amount);
+        }
         inner.status.done += amount;
         inner.num_counted += amount;
         inner.write_sometimes();

@@ -3,22 +3,28 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
-use crate::config::WATCH_INTERVAL;
+use crate::config::{SAMPLE_INTERVAL, WATCH_INTERVAL};
 use crate::run::cpu_time::{CpuCounters, CpuTime};
 use crate::run::ec2::cost::CostEstimate;
 use crate::run::ec2::instance::Instance;
 use crate::run::ec2::metadata::{MetadataService, Unavailable};
 use crate::run::ec2::spot::{interruption_notice, rebalance_recommended};
+use crate::run::host::resident_memory_bytes;
+use crate::run::recorder::Recorder;
 use crate::run::signals::{self, StopReason};
 use crate::run::throttle::{Throttle, Throttled};
+use crate::run::timeline::Timeline;
 
 /// A thread that looks at the machine every [`WATCH_INTERVAL`]: warns when it is throttled, and asks
-/// the run to stop when EC2 takes the instance back. It ends with this value.
+/// the run to stop when EC2 takes the instance back. In between it takes the samples of the run's
+/// timeline. It ends with this value.
 #[derive(Debug)]
 pub struct Watch {
     proc_stat: PathBuf,
     before: CpuCounters,
+    recorder: Recorder,
     /// Nothing is ever sent: the thread sees when this end is gone.
     run: Sender<()>,
     thread: JoinHandle<Option<Instance>>,
@@ -31,6 +37,8 @@ pub struct Observed {
     pub instance: Option<Instance>,
     /// What the machine's CPUs did, other programs included.
     pub cpu: CpuTime,
+    /// The same from moment to moment, with the stages of the run.
+    pub timeline: Timeline,
     /// `None` elsewhere than on EC2, and for an instance type without a known price.
     pub estimate: Option<CostEstimate>,
 }
@@ -45,9 +53,15 @@ impl Watch {
     pub fn on(proc_stat: PathBuf, service: Option<MetadataService>) -> Self {
         let (run, ended) = mpsc::channel();
         let before = CpuCounters::read(&proc_stat);
-        let path = proc_stat.clone();
-        let thread = thread::spawn(move || watch(&path, service.map(Ec2::new), &ended));
-        Watch { proc_stat, before, run, thread }
+        let recorder = Recorder::start(before);
+        let (path, samples) = (proc_stat.clone(), recorder.clone());
+        let thread = thread::spawn(move || watch(&path, service.map(Ec2::new), &samples, &ended));
+        Watch { proc_stat, before, recorder, run, thread }
+    }
+
+    /// Takes down the timeline of this run.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Ends the watch of a run that took this long.
@@ -60,23 +74,39 @@ impl Watch {
         let estimate = instance.as_ref().and_then(|instance| {
             CostEstimate::new(&instance.instance_type, seconds, now.num_cpus(), cpu.busy)
         });
-        Observed { instance, cpu, estimate }
+        self.recorder.end(now, resident_memory_bytes());
+        Observed { instance, cpu, timeline: self.recorder.timeline(), estimate }
     }
 }
 
-fn watch(proc_stat: &Path, mut ec2: Option<Ec2>, run: &Receiver<()>) -> Option<Instance> {
+fn watch(
+    proc_stat: &Path,
+    mut ec2: Option<Ec2>,
+    recorder: &Recorder,
+    run: &Receiver<()>,
+) -> Option<Instance> {
     let mut throttle = Throttle::default();
+    let mut look_due = Instant::now();
+    let mut sample_due = look_due + SAMPLE_INTERVAL;
     loop {
-        if let Some(ec2) = &mut ec2
-            && let Err(error) = ec2.look()
-        {
-            // As in a container that cannot reach it: no reason to bother anyone.
-            log::debug!("{error}");
+        if Instant::now() >= look_due {
+            if let Some(ec2) = &mut ec2
+                && let Err(error) = ec2.look()
+            {
+                // As in a container that cannot reach it: no reason to bother anyone.
+                log::debug!("{error}");
+            }
+            if let Some(throttled) = throttle.sample(CpuCounters::read(proc_stat)) {
+                warn(throttled, ec2.as_ref().and_then(|ec2| ec2.instance.as_ref()));
+            }
+            look_due = Instant::now() + WATCH_INTERVAL;
         }
-        if let Some(throttled) = throttle.sample(CpuCounters::read(proc_stat)) {
-            warn(throttled, ec2.as_ref().and_then(|ec2| ec2.instance.as_ref()));
+        if Instant::now() >= sample_due {
+            let next = recorder.sample(CpuCounters::read(proc_stat), resident_memory_bytes());
+            sample_due = Instant::now() + next;
         }
-        if run.recv_timeout(WATCH_INTERVAL) != Err(RecvTimeoutError::Timeout) {
+        let pause = look_due.min(sample_due).saturating_duration_since(Instant::now());
+        if run.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return ec2.and_then(|ec2| ec2.instance);
         }
     }

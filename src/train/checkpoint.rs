@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::fit::Epoch;
+use super::fit::{Epoch, Hyperparameters};
 use super::optimizer::AdamState;
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
@@ -25,7 +25,7 @@ use crate::kernels::isa::Isa;
 use crate::model::head::Head;
 
 /// The last digit is raised with every change of the layout or of the fit's arithmetic.
-const MAGIC: &[u8; 8] = b"ec2fit 2";
+const MAGIC: &[u8; 8] = b"ec2fit 1";
 /// Time between two writings. An epoch on the dog breeds takes a third of a second, writing its 6 MB
 /// to a slow disk half as long.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -76,7 +76,7 @@ impl Checkpoint {
 
     /// The state of the fit with this key; `None` when the file is missing, damaged or another
     /// fit's, which is logged.
-    pub(super) fn read<T: DeserializeOwned>(&self, key: &blake3::Hash) -> Option<T> {
+    pub(super) fn read<S: DeserializeOwned>(&self, key: &blake3::Hash) -> Option<S> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -96,7 +96,7 @@ impl Checkpoint {
     }
 
     /// Writes `state` if it is time.
-    pub(super) fn offer(&mut self, key: &blake3::Hash, state: &impl Serialize) {
+    pub(super) fn offer(&mut self, key: &blake3::Hash, state: &State) {
         if self.written.elapsed() >= self.interval {
             self.write(key, state);
         }
@@ -118,16 +118,16 @@ impl Checkpoint {
     }
 }
 
-/// A hash of all that decides on a fit: features, targets, and the settings.
-pub(super) fn key(
+/// A hash of all that decides on a fit.
+pub(crate) fn key(
     train: &FeatureMatrix,
     valid: &FeatureMatrix,
     num_classes: usize,
-    settings: &impl Serialize,
+    hyperparameters: &Hyperparameters,
 ) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     let program = (env!("CARGO_PKG_VERSION"), Isa::fastest().name());
-    let described = postcard::to_stdvec(&(program, num_classes, settings))
+    let described = postcard::to_stdvec(&(program, num_classes, hyperparameters))
         .map_err(|error| Error::Internal(format!("cannot describe the fit: {error}")))?;
     hasher.update(&described);
     let mut bytes = Vec::new();
@@ -153,7 +153,7 @@ fn encode(key: &blake3::Hash, state: &impl Serialize) -> Result<(Vec<u8>, Vec<u8
     Ok((head, body))
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8], key: &blake3::Hash) -> Result<T, &'static str> {
+fn decode<S: DeserializeOwned>(bytes: &[u8], key: &blake3::Hash) -> Result<S, &'static str> {
     let damaged = "is damaged";
     let rest = bytes.strip_prefix(MAGIC).ok_or("is of another version")?;
     let (hash, body) = rest.split_first_chunk::<{ blake3::OUT_LEN }>().ok_or(damaged)?;

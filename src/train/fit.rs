@@ -1,17 +1,15 @@
 //! The epoch loop: mini-batches through the head.
 
-use std::ops::ControlFlow;
-
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::State;
+use super::checkpoint::{self, Checkpoint, State};
 use super::optimizer::Adam;
 use super::scaling::Scaling;
 use super::schedule;
-use crate::config;
+use crate::config::{self, TrainFrom};
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
@@ -34,6 +32,45 @@ pub struct Hyperparameters {
     pub learning_rate: f64,
     /// [`config::L2_PENALTY`]
     pub l2_penalty: f64,
+    /// [`config::TRAIN_FROM`]
+    #[serde(default)]
+    pub train_from: TrainFrom,
+    /// What holds for `layer4`, if it is trained.
+    #[serde(default)]
+    pub layer4: Layer4Hyperparameters,
+}
+
+/// What fine-tuning can be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer4Hyperparameters {
+    /// [`config::LAYER4_BATCH_SIZE`]
+    pub batch_size: usize,
+    /// [`config::LAYER4_MAX_EPOCHS`]
+    pub max_epochs: usize,
+    /// [`config::LAYER4_PATIENCE`]
+    pub patience: usize,
+    /// [`config::LAYER4_LEARNING_RATE`]
+    pub learning_rate: f64,
+    /// [`config::LAYER4_HEAD_LEARNING_RATE`]
+    pub head_learning_rate: f64,
+    /// [`config::LAYER4_MOMENTUM`]
+    pub momentum: f64,
+    /// [`config::LAYER4_WEIGHT_DECAY`]
+    pub weight_decay: f64,
+}
+
+impl Default for Layer4Hyperparameters {
+    fn default() -> Self {
+        Layer4Hyperparameters {
+            batch_size: config::LAYER4_BATCH_SIZE,
+            max_epochs: config::LAYER4_MAX_EPOCHS,
+            patience: config::LAYER4_PATIENCE,
+            learning_rate: config::LAYER4_LEARNING_RATE,
+            head_learning_rate: config::LAYER4_HEAD_LEARNING_RATE,
+            momentum: config::LAYER4_MOMENTUM,
+            weight_decay: config::LAYER4_WEIGHT_DECAY,
+        }
+    }
 }
 
 impl Default for Hyperparameters {
@@ -45,6 +82,8 @@ impl Default for Hyperparameters {
             patience: config::PATIENCE,
             learning_rate: config::LEARNING_RATE,
             l2_penalty: config::L2_PENALTY,
+            train_from: config::TRAIN_FROM,
+            layer4: Layer4Hyperparameters::default(),
         }
     }
 }
@@ -63,7 +102,7 @@ pub struct Epoch {
 }
 
 /// The head of the best epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Fitted {
     /// On plain features: centring and scaling are folded into it.
     pub head: Head,
@@ -71,13 +110,6 @@ pub struct Fitted {
     pub best_epoch: usize,
     /// All epochs.
     pub history: Vec<Epoch>,
-}
-
-impl Fitted {
-    /// Of the best epoch.
-    pub(super) fn valid_loss(&self) -> f64 {
-        self.history[self.best_epoch - 1].valid.loss
-    }
 }
 
 /// Fits a head of `num_classes` outputs on `train` with Adam, and returns it as
@@ -95,17 +127,48 @@ pub fn fit(
     num_classes: usize,
     hyperparameters: &Hyperparameters,
     num_threads: usize,
-    mut on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
+    on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
+) -> Result<Fitted> {
+    on_threads(num_threads, || fit_here(train, valid, num_classes, hyperparameters, None, on_epoch))
+}
+
+/// The same with a `checkpoint`: goes on from it where it is of the same fit, and keeps it up to
+/// date. The result has the same bits, however often the fit was stopped. `on_epoch` does not see
+/// again the epochs of before.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_with_checkpoint(
+    train: &FeatureMatrix,
+    valid: &FeatureMatrix,
+    num_classes: usize,
+    hyperparameters: &Hyperparameters,
+    num_threads: usize,
+    checkpoint: &mut Checkpoint,
+    on_epoch: impl FnMut(&Epoch) -> Result<()> + Send,
 ) -> Result<Fitted> {
     on_threads(num_threads, || {
-        let on_epoch = |epoch: &Epoch| on_epoch(epoch).map(ControlFlow::Continue);
-        let keep = None::<fn(State)>;
-        fit_from(None, train, valid, num_classes, hyperparameters, keep, on_epoch)
+        let key = checkpoint::key(train, valid, num_classes, hyperparameters)?;
+        let mut kept = Kept { resumed: checkpoint.read(&key), checkpoint, key, last: None };
+        let result =
+            fit_here(train, valid, num_classes, hyperparameters, Some(&mut kept), on_epoch);
+        if let (Err(Error::Stopped(_)), Some(last)) = (&result, &kept.last) {
+            kept.checkpoint.write(&key, last);
+        }
+        result
     })
 }
 
-/// On that many threads of rayon.
-pub(super) fn on_threads<T: Send>(
+/// What is kept of a fit as it goes on.
+struct Kept<'a> {
+    checkpoint: &'a mut Checkpoint,
+    key: blake3::Hash,
+    resumed: Option<State>,
+    /// After the last whole epoch.
+    last: Option<State>,
+}
+
+fn on_threads<T: Send>(
     num_threads: usize,
     compute: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
@@ -116,16 +179,14 @@ pub(super) fn on_threads<T: Send>(
         .install(compute)
 }
 
-/// On the current threads of rayon, from where `resumed` was stopped. `keep` sees the state after each
-/// epoch; `on_epoch` can end the fit.
-pub(super) fn fit_from(
-    resumed: Option<State>,
+/// On the current threads of rayon.
+fn fit_here(
     train: &FeatureMatrix,
     valid: &FeatureMatrix,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
-    mut keep: Option<impl FnMut(State)>,
-    mut on_epoch: impl FnMut(&Epoch) -> Result<ControlFlow<()>>,
+    mut kept: Option<&mut Kept>,
+    mut on_epoch: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<Fitted> {
     let Hyperparameters { seed, batch_size, max_epochs, patience, learning_rate, .. } =
         *hyperparameters;
@@ -139,7 +200,7 @@ pub(super) fn fit_from(
 
     let mut history: Vec<Epoch> = Vec::new();
     let mut best: Option<(usize, Head)> = None;
-    if let Some(state) = resumed
+    if let Some(state) = kept.as_mut().and_then(|kept| kept.resumed.take())
         && optimizer.restore(state.adam)
     {
         history = state.history;
@@ -170,7 +231,7 @@ pub(super) fn fit_from(
             train: accumulator.mean(),
             valid: evaluate(&head, valid),
         };
-        let flow = on_epoch(&epoch)?;
+        on_epoch(&epoch)?;
         if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {
             return Err(not_a_number(&epoch, learning_rate));
         }
@@ -179,16 +240,13 @@ pub(super) fn fit_from(
             best = Some((epoch.epoch, head));
         }
         history.push(epoch);
-        if let (Some(keep), Some((best_epoch, best_head))) = (&mut keep, &best) {
-            keep(State {
+        if let (Some(kept), Some((best_epoch, best_head))) = (&mut kept, &best) {
+            kept.keep(State {
                 history: history.clone(),
                 adam: optimizer.state(),
                 best_epoch: *best_epoch,
                 best_head: best_head.clone(),
             });
-        }
-        if flow.is_break() {
-            break;
         }
     }
     let Some((best_epoch, head)) = best else {
@@ -196,6 +254,13 @@ pub(super) fn fit_from(
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
     Ok(Fitted { head, best_epoch, history })
+}
+
+impl Kept<'_> {
+    fn keep(&mut self, state: State) {
+        self.checkpoint.offer(&self.key, &state);
+        self.last = Some(state);
+    }
 }
 
 /// A loss that stays within this fraction of chance has learnt nothing.

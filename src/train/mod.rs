@@ -1,10 +1,12 @@
-//! Fitting the head on features.
+//! Fitting the head on features, and layer4 on its inputs.
 
 pub mod checkpoint;
+#[cfg(feature = "torch")]
+pub mod fine_tune;
 pub mod fit;
 mod optimizer;
 mod scaling;
 pub mod schedule;
-pub mod search;
-pub mod temperature;
+#[cfg(feature = "torch")]
+pub mod sgd;
 mod update;

@@ -8,7 +8,7 @@ use ec2train::model::state_dict::{Dtype, StateDict, TensorData, TensorSpec};
 pub const IMAGE_LEN: usize = 224 * 224 * 3;
 
 /// `count` numbers in [0, 1), as `uniform` in golden/backbone/generate.py.
-fn uniform(stream: u64, count: usize) -> impl Iterator<Item = f64> {
+pub fn uniform(stream: u64, count: usize) -> impl Iterator<Item = f64> {
     (0..count as u64).map(move |index| {
         let mut z = ((stream << 32) + index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -6,7 +6,7 @@ use crate::formula::{IMAGE_LEN, assert_close, golden_features, pixels, state_dic
 
 fn features(backbone: &LibtorchBackbone, pixels: &[f32]) -> Vec<f32> {
     let mut features = vec![f32::NAN; pixels.len() / IMAGE_LEN * 2048];
-    backbone.forward(pixels, &mut features).unwrap();
+    backbone.forward(pixels, &mut features, None).unwrap();
     features
 }
 

@@ -24,7 +24,7 @@ fn backbone(precision: Precision, batch: usize) -> Option<OnednnBackbone> {
 
 fn features(backbone: &OnednnBackbone, pixels: &[f32]) -> Vec<f32> {
     let mut features = vec![f32::NAN; pixels.len() / IMAGE_LEN * 2048];
-    backbone.forward(pixels, &mut features).unwrap();
+    backbone.forward(pixels, &mut features, None).unwrap();
     features
 }
 
@@ -73,9 +73,9 @@ fn slices_of_other_lengths_are_an_error() {
     let Some(backbone) = backbone(Precision::Fp32, 1) else { return };
     let pixels = pixels();
     let mut features = vec![0.0; 2048];
-    let error = backbone.forward(&pixels, &mut features).unwrap_err();
+    let error = backbone.forward(&pixels, &mut features, None).unwrap_err();
     assert!(error.to_string().contains("room for 2048 features"), "{error}");
-    assert!(backbone.forward(&pixels[1..IMAGE_LEN], &mut features).is_err());
+    assert!(backbone.forward(&pixels[1..IMAGE_LEN], &mut features, None).is_err());
     assert!(OnednnBackbone::new(&state_dict(), Precision::Fp32, 0).is_err());
 }
 

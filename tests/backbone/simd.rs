@@ -21,7 +21,7 @@ pub fn features<A: Arithmetic>(
     pixels: &[f32],
 ) -> Vec<f32> {
     let mut features = vec![f32::NAN; pixels.len() / IMAGE_LEN * 2048];
-    backbone.forward(pixels, scratch, &mut features);
+    backbone.forward(pixels, scratch, &mut features, None);
     features
 }
 

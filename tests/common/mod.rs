@@ -1,5 +1,8 @@
 //! A folder in which the real binary has something to train on.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,6 @@ impl WorkingDir {
     }
 
     /// Fewer images: three chunks.
-    #[allow(dead_code)]
     pub fn small() -> Self {
         WorkingDir::with_images(4, 4).add_weights()
     }
@@ -69,7 +71,6 @@ impl WorkingDir {
     }
 
     /// The same images with all features computed, so that a run takes a second.
-    #[allow(dead_code)]
     pub fn with_features() -> Self {
         static TRAINED: OnceLock<WorkingDir> = OnceLock::new();
         let trained = TRAINED.get_or_init(|| {
@@ -108,6 +109,19 @@ impl WorkingDir {
             .collect()
     }
 
+    /// Gives the folders of two classes each other's names in these splits.
+    pub fn swap_classes(&self, splits: &[&str]) {
+        let names = self.class_names();
+        for split in splits {
+            let dir = self.path("data/dogImages").join(split);
+            let [first, second] = [dir.join(&names[0]), dir.join(&names[1])];
+            let aside = self.path("aside");
+            fs::rename(&first, &aside).unwrap();
+            fs::rename(&second, &first).unwrap();
+            fs::rename(&aside, &second).unwrap();
+        }
+    }
+
     pub fn metadata(&self) -> serde_json::Value {
         serde_json::from_slice(&fs::read(self.path("TrainedModels/model.json")).unwrap()).unwrap()
     }
@@ -121,6 +135,24 @@ pub fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ec2train"));
     command.current_dir(dir).env_remove("RUST_LOG").env("NO_COLOR", "1");
     command
+}
+
+/// Runs `script` in `dir`, which it may mount file systems in; `None` where that is not allowed.
+pub fn in_own_mounts(dir: &Path, script: &str) -> Option<Output> {
+    let unshare = |script: &str| {
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "bash", "-euc", script])
+            .current_dir(dir)
+            .env("EC2TRAIN", env!("CARGO_BIN_EXE_ec2train"))
+            .env("NO_COLOR", "1")
+            .output()
+    };
+    let probe = unshare("mkdir -p probe && mount -t tmpfs tmpfs probe");
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: no tmpfs can be mounted by this user");
+        return None;
+    }
+    Some(unshare(script).unwrap())
 }
 
 pub fn sorted_entries(dir: &Path) -> Vec<PathBuf> {

@@ -56,4 +56,5 @@ fn a_service_that_never_answers_delays_nothing() {
     let observed = watch.end(1.0);
     assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
     assert_eq!((observed.instance, observed.estimate), (None, None));
+    assert!(!observed.timeline.samples.is_empty());
 }

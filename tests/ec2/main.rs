@@ -1,7 +1,6 @@
 //! Runs on an EC2 instance, of which a stub plays the metadata service, and on a throttled machine.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 mod process;

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use ec2train::config::WATCH_INTERVAL;
 use rustix::process::{Pid, Signal, kill_process};
 
+/// Enough for a look: a tenth of a chunk of images or so.
+const MOMENT: Duration = Duration::from_millis(150);
+
 pub struct Run {
     child: Child,
     log: Arc<Mutex<String>>,
@@ -44,13 +47,22 @@ impl Run {
         }
     }
 
-    /// Stops it where it is for so long that its next look at the machine is overdue, which it
-    /// takes as soon as it goes on: so nothing here depends on how fast the machine computes.
-    pub fn hold_until_it_looks(&self, meanwhile: impl FnOnce()) {
-        self.signal(Signal::STOP);
-        meanwhile();
-        thread::sleep(WATCH_INTERVAL + Duration::from_millis(100));
-        self.signal(Signal::CONT);
+    /// Lets it look at the machine until `condition` holds or it ends, and compute as little as
+    /// possible meanwhile: it is stopped until its next look is overdue, and goes on for a moment.
+    /// On a busy machine a look may come to nothing, since it waits 100 ms for an answer at most.
+    pub fn look_until(&mut self, condition: impl Fn(&Run) -> bool) {
+        while !condition(self) {
+            self.signal(Signal::STOP);
+            thread::sleep(WATCH_INTERVAL + Duration::from_millis(100));
+            self.signal(Signal::CONT);
+            let went_on = Instant::now();
+            while !condition(self) && went_on.elapsed() < MOMENT {
+                if self.child.try_wait().unwrap().is_some() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
     }
 
     fn signal(&self, signal: Signal) {

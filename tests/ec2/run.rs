@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use ec2train::config::WATCH_INTERVAL;
 use ec2train::digest;
 
 use super::common::{WorkingDir, command, sorted_entries};
@@ -68,12 +70,12 @@ fn a_spot_notice_ends_the_run_with_75_and_the_next_makes_the_same_model() {
     stub.answer(REBALANCE, r#"{"noticeTime": "2026-11-25T08:10:00Z"}"#);
     let mut spot = one_worker(&working_dir);
     spot.env(ENDPOINT, &stub.endpoint);
-    let run = Run::start(spot);
+    let mut run = Run::start(spot);
     run.wait_until("features", || has_features(&working_dir));
-    run.hold_until_it_looks(|| ());
-    run.wait_until("second look", || stub.num_asked(INSTANCE_ACTION) > 1);
-    let notice = r#"{"action": "terminate", "time": "2026-11-25T08:22:00Z"}"#;
-    run.hold_until_it_looks(|| stub.answer(INSTANCE_ACTION, notice));
+    let num_asked = stub.num_asked(INSTANCE_ACTION);
+    run.look_until(|_| stub.num_asked(INSTANCE_ACTION) > num_asked);
+    stub.answer(INSTANCE_ACTION, r#"{"action": "terminate", "time": "2026-11-25T08:22:00Z"}"#);
+    run.look_until(|run| run.log().contains("EC2 takes this spot instance back"));
     let (code, log) = run.end();
     assert_eq!(code, Some(75), "{log}");
     assert!(log.contains("t3.medium i-0123456789abcdef0 in us-east-1, spot"), "{log}");
@@ -132,11 +134,13 @@ fn a_throttled_machine_is_reported_once_with_the_figure() {
     }
 
     with_fake.arg(program.get_program()).args(program.get_args());
-    let run = Run::start(with_fake);
+    let mut run = Run::start(with_fake);
     run.wait_until("features", || has_features(&working_dir));
-    run.hold_until_it_looks(|| write(60));
-    run.wait_until("warning", || run.log().contains("throttled"));
-    run.hold_until_it_looks(|| write(120));
+    write(60);
+    run.look_until(|run| run.log().contains("throttled"));
+    write(120);
+    let began = Instant::now();
+    run.look_until(|_| began.elapsed() > WATCH_INTERVAL + Duration::from_millis(200));
     let (code, log) = run.end();
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(log.matches("the machine is throttled: 78 % of its CPU time").count(), 1, "{log}");

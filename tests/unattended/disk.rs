@@ -1,27 +1,8 @@
 //! Disks without room, or that must not be written to.
 
 use std::fs;
-use std::process::{Command, Output};
 
-use super::common::{WorkingDir, text};
-
-/// Runs `script` where a tmpfs can be mounted; `None` where that is not allowed.
-fn in_own_mounts(working_dir: &WorkingDir, script: &str) -> Option<Output> {
-    let unshare = |script: &str| {
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "bash", "-euc", script])
-            .current_dir(working_dir.path(""))
-            .env("EC2TRAIN", env!("CARGO_BIN_EXE_ec2train"))
-            .env("NO_COLOR", "1")
-            .output()
-    };
-    let probe = unshare("mkdir -p probe && mount -t tmpfs tmpfs probe");
-    if !probe.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no tmpfs can be mounted by this user");
-        return None;
-    }
-    Some(unshare(script).unwrap())
-}
+use super::common::{WorkingDir, in_own_mounts, text};
 
 #[test]
 fn a_disk_that_is_too_small_is_said_before_the_work_and_the_old_model_stays() {
@@ -31,7 +12,7 @@ fn a_disk_that_is_too_small_is_said_before_the_work_and_the_old_model_stays() {
         mkdir small
         mount -t tmpfs -o size=110m tmpfs small
         cp -a TrainedModels/. small/
-        mount --move small TrainedModels
+        mount --bind small TrainedModels
         before=$(cat TrainedModels/model.{pth,json} | sha256sum)
         rm -r TrainedModels/features
         code=0
@@ -40,7 +21,7 @@ fn a_disk_that_is_too_small_is_said_before_the_work_and_the_old_model_stays() {
         $EC2TRAIN evaluate
         [[ $before == $(cat TrainedModels/model.{pth,json} | sha256sum) ]]
         exit $code";
-    let Some(output) = in_own_mounts(&working_dir, script) else { return };
+    let Some(output) = in_own_mounts(&working_dir.path(""), script) else { return };
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(74), "{error}");
     assert!(error.contains("MB needed, ") && error.contains("MB free"), "{error}");
@@ -65,7 +46,7 @@ fn a_disk_that_fills_up_meanwhile_ends_the_run_with_what_is_needed() {
         rm TrainedModels/filler
         $EC2TRAIN > /dev/null 2>&1 && [[ -s TrainedModels/model.pth ]] && touch recovered
         exit $code";
-    let Some(output) = in_own_mounts(&working_dir, script) else { return };
+    let Some(output) = in_own_mounts(&working_dir.path(""), script) else { return };
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(74), "{error}");
     assert!(error.contains("MB needed"), "{error}");
@@ -78,7 +59,7 @@ fn a_few_megabytes_are_too_few() {
     let script = "
         mount -t tmpfs -o size=4m tmpfs TrainedModels
         exec $EC2TRAIN";
-    let Some(output) = in_own_mounts(&working_dir, script) else { return };
+    let Some(output) = in_own_mounts(&working_dir.path(""), script) else { return };
     assert_eq!(output.status.code(), Some(74), "{}", text(&output.stderr));
 }
 
@@ -89,7 +70,7 @@ fn a_folder_that_is_read_only_is_named() {
         mount --bind TrainedModels TrainedModels
         mount -o remount,bind,ro TrainedModels
         exec $EC2TRAIN";
-    let Some(output) = in_own_mounts(&working_dir, script) else { return };
+    let Some(output) = in_own_mounts(&working_dir.path(""), script) else { return };
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(73), "{error}");
     assert!(error.contains("TrainedModels") && error.contains("read-only"), "{error}");

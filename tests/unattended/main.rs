@@ -1,7 +1,6 @@
 //! Runs that are killed, stopped, started twice, or find bad files and full disks, with the real binary.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 

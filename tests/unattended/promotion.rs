@@ -16,12 +16,7 @@ fn model(working_dir: &WorkingDir) -> Vec<u8> {
 
 /// Puts the train images of two classes into each other's folders: labels that are wrong.
 fn mix_up(working_dir: &WorkingDir) {
-    let dir = working_dir.path("data/dogImages/train");
-    let names = working_dir.class_names();
-    let aside = working_dir.path("aside");
-    fs::rename(dir.join(&names[0]), &aside).unwrap();
-    fs::rename(dir.join(&names[1]), dir.join(&names[0])).unwrap();
-    fs::rename(aside, dir.join(&names[1])).unwrap();
+    working_dir.swap_classes(&["train"]);
 }
 
 #[test]
@@ -77,6 +72,10 @@ fn the_plain_files_of_an_older_version_are_kept_as_a_run_of_their_own() {
         fs::remove_file(models.join(name)).unwrap();
         fs::write(models.join(name), bytes).unwrap();
     }
+    let mut metadata: serde_json::Value =
+        serde_json::from_slice(&fs::read(models.join("model.json")).unwrap()).unwrap();
+    metadata.as_object_mut().unwrap().remove("inputs").unwrap();
+    fs::write(models.join("model.json"), metadata.to_string()).unwrap();
     fs::remove_file(models.join("current")).unwrap();
     fs::remove_dir_all(models.join("runs")).unwrap();
     assert!(working_dir.run(&["evaluate"]).status.success());
@@ -92,4 +91,34 @@ fn the_plain_files_of_an_older_version_are_kept_as_a_run_of_their_own() {
     );
     assert!(model(&working_dir) == old);
     assert!(working_dir.run(&["evaluate"]).status.success());
+}
+
+#[test]
+fn a_run_that_would_make_the_same_model_again_leaves_it_as_it_is() {
+    let working_dir = WorkingDir::with_features();
+    let num_runs = || sorted_entries(&working_dir.path("TrainedModels/runs")).len();
+    assert!(train(&working_dir).contains("Saved TrainedModels/model.pth"));
+    let metadata = working_dir.metadata();
+    let said = train(&working_dir);
+    assert!(said.contains("TrainedModels/model.pth is up to date"), "{said}");
+    assert_eq!(working_dir.metadata(), metadata);
+    assert_eq!(num_runs(), 1);
+    let status = text(&working_dir.run(&["status"]).stdout);
+    assert!(status.contains("exit 0"), "{status}");
+
+    // Whatever is new makes a new one: a file that only model.json speaks of, a name, an image.
+    let broken = working_dir.images("train", 0)[0].with_file_name("broken.jpg");
+    fs::write(&broken, "no image").unwrap();
+    assert!(train(&working_dir).contains("Saved TrainedModels/model.pth"));
+    let skipped = &working_dir.metadata()["data"]["skipped"];
+    assert!(skipped[0]["path"].as_str().unwrap().ends_with("/broken.jpg"), "{skipped}");
+    fs::remove_file(&working_dir.images("train", 1)[0]).unwrap();
+    assert!(train(&working_dir).contains("Saved TrainedModels/model.pth"));
+    assert!(train(&working_dir).contains("is up to date"));
+    assert_eq!(num_runs(), 3);
+
+    // A model that is no longer whole does not stand.
+    fs::write(working_dir.path("TrainedModels/model.pth"), "damaged").unwrap();
+    assert!(train(&working_dir).contains("Saved TrainedModels/model.pth"));
+    assert!(train(&working_dir).contains("is up to date"));
 }

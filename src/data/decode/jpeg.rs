@@ -9,7 +9,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::{Decoded, MAX_ALLOC_BYTES, MAX_SIDE, too_large};
+use super::{Decoded, MAX_SIDE, too_large};
 use layout::{EOI, Layout, SOI};
 
 /// What decoders, libjpeg among them, show where there is no data: all coefficients zero.
@@ -33,7 +33,7 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 }
 
 /// Decodes baseline, extended and progressive Huffman JPEGs. The error is the reason alone.
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+pub(super) fn decode(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
     let layout = Layout::of(bytes);
     if layout.data.is_empty() {
         return Err("the JPEG ends before its image data".to_owned());
@@ -45,8 +45,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
 
     // A progressive decoder holds 16-bit coefficients of the whole image beside the pixels.
     let bytes_per_pixel = if layout.is_progressive { 3 + 3 * 2 } else { 3 };
-    if (width * height) as u64 * bytes_per_pixel > MAX_ALLOC_BYTES {
-        return Err(too_large());
+    if (width * height) as u64 * bytes_per_pixel > max_alloc_bytes {
+        return Err(too_large(max_alloc_bytes));
     }
     let row_bytes = width * 3;
     let mut pixels = vec![GREY; row_bytes * height];
@@ -90,7 +90,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     });
     let image = RgbImage::from_raw(width as u32, height as u32, pixels)
         .ok_or("the JPEG decoder returned too few pixels")?;
-    Ok(Decoded { image, warning })
+    Ok(Decoded { image, warning, num_missing_rows: num_missing as u32 })
 }
 
 /// `strict`: an error instead of grey rows where the data ends early.

@@ -13,7 +13,7 @@ use crate::error::{Action, Error, Result};
 const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// Every image at any depth below `dir`, sorted by folder, then file name.
-pub(super) fn walk_images(dir: &Path, skipped: &mut Vec<FileNote>) -> Result<Vec<PathBuf>> {
+pub(crate) fn walk_images(dir: &Path, skipped: &mut Vec<FileNote>) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut pending = vec![dir.to_path_buf()];
     let mut visited = HashSet::new();
@@ -50,13 +50,13 @@ fn folder_then_name(path: &Path) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// An entry of a folder, symlinks followed.
-pub(super) struct Entry {
-    pub(super) path: PathBuf,
+pub(crate) struct Entry {
+    pub(crate) path: PathBuf,
     target: io::Result<Metadata>,
 }
 
 /// What an entry is to the scan.
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Folder,
     Image,
     OtherFile,
@@ -64,11 +64,11 @@ pub(super) enum Kind {
 }
 
 impl Entry {
-    pub(super) fn name(&self) -> &OsStr {
+    pub(crate) fn name(&self) -> &OsStr {
         self.path.file_name().unwrap_or_default()
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match &self.target {
             Ok(target) if target.is_dir() => Kind::Folder,
             Ok(target) if target.is_file() && has_image_extension(&self.path) => Kind::Image,
@@ -78,19 +78,20 @@ impl Entry {
         }
     }
 
-    pub(super) fn skip(&self, reason: &str) -> FileNote {
+    pub(crate) fn skip(&self, reason: &str) -> FileNote {
         FileNote { path: self.path.clone(), reason: reason.to_owned() }
     }
 }
 
-fn has_image_extension(path: &Path) -> bool {
+/// Whether a scan takes a file of this name for an image.
+pub(crate) fn has_image_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
 
 /// What is in a folder, hidden entries left out, sorted by name.
-pub(super) fn list(dir: &Path) -> Result<Vec<Entry>> {
+pub(crate) fn list(dir: &Path) -> Result<Vec<Entry>> {
     read_entries(dir).map_err(Error::io(Action::Read, dir))
 }
 

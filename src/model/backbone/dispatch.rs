@@ -101,20 +101,33 @@ impl Worker {
     /// # Errors
     /// When libtorch fails, as it does without memory.
     pub fn forward(&mut self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
+        self.forward_with_cut(pixels, features, None)
+    }
+
+    /// The same, and writes layer4's input to `cut`, `[N, 14, 14, 1024]` in the bits of bf16.
+    ///
+    /// # Errors
+    /// As [`Worker::forward`].
+    pub fn forward_with_cut(
+        &mut self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
         match &mut self.0 {
             WorkerWeights::Simd(backbone, scratch) => {
-                backbone.forward(pixels, scratch, features);
+                backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             WorkerWeights::SimdBf16(backbone, scratch) => {
-                backbone.forward(pixels, scratch, features);
+                backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }
             #[cfg(feature = "torch")]
-            WorkerWeights::Onednn(backbone) => backbone.forward(pixels, features),
+            WorkerWeights::Onednn(backbone) => backbone.forward(pixels, features, cut),
             #[cfg(feature = "torch")]
-            WorkerWeights::Libtorch(backbone) => backbone.forward(pixels, features),
+            WorkerWeights::Libtorch(backbone) => backbone.forward(pixels, features, cut),
         }
     }
 }

@@ -67,6 +67,15 @@ impl Engine {
         Engine::Simd(Isa::fastest())
     }
 
+    /// Whether its weights serve one size of batch: fewer images take as long.
+    pub fn packs_for_one_batch(self) -> bool {
+        #[cfg(feature = "torch")]
+        if matches!(self, Engine::OnednnBf16 | Engine::OnednnFp32) {
+            return true;
+        }
+        false
+    }
+
     /// As in model.json: the precision, then what computes.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,12 +5,13 @@
 
 use tch::{Kind, Tensor};
 
-use super::layout::channels_last;
+use super::layout::{channels_last, copy_cut};
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::model::fold::fold;
-use crate::model::resnet::{self, Bottleneck, ConvNorm};
+use crate::model::residual;
+use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head.
@@ -44,15 +45,50 @@ impl LibtorchBackbone {
         LibtorchBackbone { batch: self.batch, stem: self.stem.share(), blocks }
     }
 
+    /// Pooled features `[N, 2048]` of `images`, `[N, 3, 224, 224]` f32, normalized, of any N: for
+    /// tracing. Those of a batch may differ in the last bits from those of [`LibtorchBackbone::forward`].
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn features(&self, images: &Tensor) -> Result<Tensor, tch::TchError> {
+        self.features_with_cut(images, |_| Ok(()))
+    }
+
+    /// Hands layer4's input, `[N, 1024, 14, 14]`, to `on_cut` on the way.
+    fn features_with_cut(
+        &self,
+        images: &Tensor,
+        on_cut: impl FnOnce(&Tensor) -> Result<(), tch::TchError>,
+    ) -> Result<Tensor, tch::TchError> {
+        let x = self.stem.forward(images)?.f_relu_()?;
+        let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        let (before, layer4) = self.blocks.split_at(BLOCKS_BEFORE_LAYER4);
+        for block in before {
+            x = block.forward(&x)?;
+        }
+        on_cut(&x)?;
+        for block in layer4 {
+            x = block.forward(&x)?;
+        }
+        x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float) // [N, 2048]
+    }
+
     /// Writes the pooled features `[N, 2048]` f32 of normalized pixels, `[N, 224, 224, 3]` f32 in
     /// `pixels`, to `features`.
     ///
     /// Every batch is of the same size, the last one filled up with zeros, since libtorch may sum in
-    /// another order for another size.
+    /// another order for another size. `cut` receives layer4's input, `[N, 14, 14, 1024]` in the bits of
+    /// bf16.
     ///
     /// # Errors
     /// When libtorch fails, as it does without memory.
-    pub fn forward(&self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
+    pub fn forward(
+        &self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
+        let mut cut = cut.map(|cut| cut.chunks_mut(self.batch * LAYER4_INPUT_LEN));
         let side = i64::from(CROP);
         let image_len = (CROP * CROP * 3) as usize;
         let batches = pixels.chunks(self.batch * image_len);
@@ -63,12 +99,9 @@ impl LibtorchBackbone {
                 // Of the last dimension first, a pair each: N is the fourth.
                 let x = x.f_constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])?;
                 let x = x.f_permute([0, 3, 1, 2])?; // [batch, 3, 224, 224], channels last
-                let x = self.stem.forward(&x)?.f_relu_()?;
-                let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-                for block in &self.blocks {
-                    x = block.forward(&x)?;
-                }
-                let x = x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?; // [batch, 2048]
+                let cut = cut.as_mut().and_then(Iterator::next);
+                let x =
+                    self.features_with_cut(&x, |x| cut.map_or(Ok(()), |cut| copy_cut(x, cut)))?;
                 let x = x.f_narrow(0, 0, (rows.len() / NUM_FEATURES) as i64)?;
                 x.f_copy_data(rows, rows.len())?;
             }
@@ -108,14 +141,7 @@ impl FoldedBottleneck {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
-        let [conv1, conv2, conv3] = &self.convs;
-        let out = conv1.forward(x)?.f_relu_()?;
-        let out = conv2.forward(&out)?.f_relu_()?;
-        let mut out = conv3.forward(&out)?;
-        match &self.downsample {
-            Some(downsample) => out.f_add_(&downsample.forward(x)?)?.f_relu_(),
-            None => out.f_add_(x)?.f_relu_(),
-        }
+        residual::forward(&self.convs, self.downsample.as_ref(), x, FoldedConv::forward)
     }
 }
 

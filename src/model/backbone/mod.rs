@@ -15,6 +15,8 @@ mod threads;
 pub use dispatch::{Backbone, Worker};
 pub use engine::Engine;
 #[cfg(feature = "torch")]
+pub(super) use layout::channels_last;
+#[cfg(feature = "torch")]
 pub use libtorch::LibtorchBackbone;
 #[cfg(feature = "torch")]
 pub use onednn::{OnednnBackbone, Precision, Unsupported, check_support, is_supported};

@@ -11,12 +11,12 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use self::convolution::{Geometry, PackedConv};
-use super::layout::channels_last;
+use super::layout::{channels_last, copy_cut};
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::{Error, Result};
 use crate::model::fold::fold;
-use crate::model::resnet::{self, Bottleneck, ConvNorm};
+use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
 
 pub use self::support::{Unsupported, check_support, is_supported};
@@ -100,12 +100,19 @@ impl OnednnBackbone {
     /// `pixels`, to `features`.
     ///
     /// N is taken in batches, the last one filled up with zeros at the cost of a whole one, so an
-    /// image's features depend neither on N nor on its neighbours, to the bit.
+    /// image's features depend neither on N nor on its neighbours, to the bit. `cut` receives layer4's
+    /// input, `[N, 14, 14, 1024]` in the bits of bf16.
     ///
     /// # Errors
     /// When a slice's length is not that of whole images, or when libtorch fails, as it does
     /// without memory.
-    pub fn forward(&self, pixels: &[f32], features: &mut [f32]) -> Result<()> {
+    pub fn forward(
+        &self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
+        let mut cut = cut.map(|cut| cut.chunks_mut(self.batch * LAYER4_INPUT_LEN));
         let image_len = (CROP * CROP * 3) as usize;
         let num_images = pixels.len() / image_len;
         if pixels.len() != num_images * image_len || features.len() != num_images * NUM_FEATURES {
@@ -119,7 +126,8 @@ impl OnednnBackbone {
         let rows = features.chunks_mut(self.batch * NUM_FEATURES);
         with_one_thread(|| {
             batches.zip(rows).try_for_each(|(pixels, rows)| {
-                let features = self.forward_batch(pixels)?; // [batch, 2048]
+                let cut = cut.as_mut().and_then(Iterator::next);
+                let features = self.forward_batch(pixels, cut)?; // [batch, 2048]
                 let num_rows = (rows.len() / NUM_FEATURES) as i64;
                 features.f_narrow(0, 0, num_rows)?.f_copy_data(rows, rows.len())?;
                 Ok(())
@@ -128,7 +136,7 @@ impl OnednnBackbone {
     }
 
     /// `[batch, 2048]` f32 of at most `batch` images.
-    fn forward_batch(&self, pixels: &[f32]) -> Result<Tensor> {
+    fn forward_batch(&self, pixels: &[f32], mut cut: Option<&mut [u16]>) -> Result<Tensor> {
         let side = i64::from(CROP);
         let x = Tensor::f_from_slice(pixels)?.f_view([-1, side, side, 3])?;
         let missing = self.batch as i64 - x.size()[0];
@@ -138,7 +146,12 @@ impl OnednnBackbone {
         let x = x.f_permute([0, 3, 1, 2])?; // [batch, 3, 224, 224], channels last
         let x = self.stem.forward_relu(&x)?;
         let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
+            if index == BLOCKS_BEFORE_LAYER4
+                && let Some(cut) = cut.take()
+            {
+                copy_cut(&x, cut)?;
+            }
             x = block.forward(x)?;
         }
         Ok(x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?)

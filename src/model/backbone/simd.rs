@@ -15,7 +15,7 @@ use crate::kernels::arithmetic::{Arithmetic, Value};
 use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::pool::average_pool;
 use crate::kernels::winograd;
-use crate::model::resnet;
+use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, LAYER4_CHANNELS};
 use crate::model::state_dict::StateDict;
 use block::Block;
 use stem::Stem;
@@ -88,7 +88,14 @@ impl<A: Arithmetic> SimdBackbone<A> {
     /// Writes the pooled features, `[N, 2048]` f32, of normalized pixels, `[N, 224, 224, 3]` f32.
     ///
     /// The features of an image are the same bits whatever N is and whichever images are beside it.
-    pub fn forward(&self, pixels: &[f32], scratch: &mut Scratch<A::Value>, features: &mut [f32]) {
+    /// `cut` receives layer4's input, `[N, 14, 14, 1024]` in the bits of bf16.
+    pub fn forward(
+        &self,
+        pixels: &[f32],
+        scratch: &mut Scratch<A::Value>,
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) {
         let Scratch { stem, image, chunk, winograd } = scratch;
         let (per_image, per_chunk) = self.layers.blocks.split_at(BLOCKS_PER_IMAGE);
         chunk.values.clear();
@@ -97,7 +104,17 @@ impl<A: Arithmetic> SimdBackbone<A> {
             block::forward(per_image, image, winograd);
             chunk.values.extend_from_slice(&image.values);
         }
-        block::forward(per_chunk, chunk, winograd);
+        let mut rest = per_chunk;
+        if let Some(cut) = cut {
+            let (before, layer4) = per_chunk.split_at(BLOCKS_BEFORE_LAYER4 - BLOCKS_PER_IMAGE);
+            block::forward(before, chunk, winograd);
+            let pixels = chunk.values.chunks_exact(stride_of::<A::Value>(LAYER4_CHANNELS));
+            for (pixel, out) in pixels.zip(cut.chunks_exact_mut(LAYER4_CHANNELS)) {
+                A::Value::to_bf16(&pixel[..LAYER4_CHANNELS / A::Value::CHANNELS], out);
+            }
+            rest = layer4;
+        }
+        block::forward(rest, chunk, winograd);
         let image_len = chunk.values.len() / (features.len() / NUM_FEATURES);
         let images = chunk.values.chunks_exact(image_len);
         for (image, features) in images.zip(features.chunks_exact_mut(NUM_FEATURES)) {

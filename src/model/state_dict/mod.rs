@@ -10,6 +10,7 @@ mod map;
 mod pickle;
 mod safetensors_file;
 mod save;
+mod save_safetensors;
 mod tensor;
 mod zip_file;
 

@@ -1,42 +1,18 @@
 """Writes features.safetensors: what torchvision's resnet50 computes with weights from a formula.
 
-The formula stands in tests/backbone.rs too, so that no 100 MB of weights have to be stored.
+The formula is ../formula.py.
 Needs numpy, safetensors, torch and torchvision. Run in this folder: python generate.py
 """
+
+import sys
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet50
 
-
-def uniform(stream, count):
-    """`count` numbers in [0, 1): the upper 24 bits of SplitMix64 at stream * 2^32 + index."""
-    z = np.arange(count, dtype=np.uint64) + np.uint64(stream << 32)
-    z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(40)).astype(np.float64) / 2**24
-
-
-def tensor(stream, name, like):
-    if name.endswith("num_batches_tracked"):
-        return torch.zeros((), dtype=torch.int64)
-    values = uniform(stream, like.numel())
-    if like.dim() > 1:
-        # Uniform with the variance of He et al. 2015.
-        bound = np.sqrt(6 / (like.numel() / like.shape[0]))
-        values = bound * (2 * values - 1)
-    elif name.endswith("running_var"):
-        values = 0.5 + values
-    elif name.endswith("weight"):
-        # The last norm of a bottleneck is small, so that 16 sums do not explode.
-        values = (0.2 if ".bn3." in name else 1.0) * (0.75 + 0.5 * values)
-    else:
-        values = 0.2 * (values - 0.5)
-    return torch.from_numpy(values.astype(np.float32).reshape(like.shape))
-
+sys.path.append("..")
+from formula import tensor, uniform  # noqa: E402
 
 model = resnet50().eval()
 state_dict = {

@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# A minimal Debian 12 in a folder, for the scripts that try something where nothing is installed. To be
+# sourced, from the repository's root, by a script that has `say MESSAGE` and `die MESSAGE EXIT_CODE`.
+
+readonly SUITE=bookworm
+
+# require_tools PACKAGES TOOL...: ends with 77 without root, with 69 without a tool.
+require_tools() {
+    local packages=$1 tool
+    shift
+    ((EUID == 0)) || die "a new root folder needs root: sudo $0" 77
+    for tool in debootstrap "$@"; do
+        command -v "$tool" >/dev/null || die "missing: $tool (apt-get install debootstrap $packages)" 69
+    done
+}
+
+# new_root DEBOOTSTRAP_OPTION...: installs Debian into $root, which goes when the script ends. Nothing
+# of this machine may ever be mounted below it where this shell sees it, but in a mount namespace.
+new_root() {
+    root=$(mktemp --directory --tmpdir=/var/tmp)
+    trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
+    chmod 755 "$root"
+    say "installing Debian $SUITE into $root"
+    logged debootstrap "$@" "$SUITE" "$root"
+}
+
+# logged COMMAND...: shows what it printed only when it fails.
+logged() {
+    "$@" >"$root.log" 2>&1 || { tail "$root.log" >&2; die "$1 failed; the lines above say why" 69; }
+}
+
+# bundle: the path of the bundle of scripts/package.sh, which is made if there is none.
+bundle() {
+    local archive
+    archive=$(find target -maxdepth 1 -name 'ec2train-*-x86_64.tar.gz' | head -n 1)
+    [[ -n $archive ]] || archive=$(scripts/package.sh)
+    echo "$archive"
+}

@@ -1,0 +1,22 @@
+//! What a person looks at after a run: one HTML file that needs no network.
+//!
+//! ```text
+//! head, features of test ──> predictions ──> confusion, calibration ──┐
+//! history, timeline ───────────────────────> plots ───────────────────┤
+//! image files ─────────────────────────────> thumbnails ──────────────┴──> page ──> report.html
+//! ```
+
+mod calibration;
+mod confusion;
+mod format;
+mod page;
+mod plots;
+mod predictions;
+mod sections;
+mod thumbnail;
+mod write;
+
+pub use calibration::{Bin, Calibration};
+pub use confusion::{ClassMeasure, ConfusedPair, Confusion};
+pub use predictions::{Prediction, predict};
+pub use write::{RunRecord, write};

@@ -1,0 +1,92 @@
+//! The page as a whole.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::calibration::Calibration;
+use super::confusion::Confusion;
+use super::predictions::predict;
+use super::sections::{self, Section};
+use super::write::RunRecord;
+use crate::error::Result;
+use crate::job::Kind;
+
+const STYLE: &str = include_str!("style.css");
+/// Makes tables sortable; the page is whole without it.
+const SCRIPT: &str = include_str!("sort.js");
+
+/// The report of a run.
+///
+/// # Errors
+/// [`Error::Internal`](crate::error::Error::Internal) when a plot cannot be drawn.
+pub(super) fn render(run: &RunRecord) -> Result<Markup> {
+    let metadata = run.metadata;
+    // The head's own probabilities: model.json has no temperature.
+    let predictions = predict(run.head, run.test, 1.0);
+    let confusion = Confusion::new(metadata.class_names.len(), &predictions);
+    let calibration = Calibration::new(&predictions);
+    let sections = [
+        sections::comparison(run),
+        sections::learning(run)?,
+        sections::confused_pairs(run, &predictions, &confusion),
+        sections::top_losses(run, &predictions),
+        sections::class_table(run, &confusion),
+        sections::calibration(&calibration)?,
+        sections::data(run)?,
+        sections::machine(run)?,
+        sections::origin(run),
+    ];
+    let title = format!("Training of {}", metadata.created.strftime("%F %H:%M UTC"));
+    Ok(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(policy());
+                meta name="color-scheme" content="light dark";
+                title { (title) " – ec2train" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#main" { "Skip to the report" }
+                header {
+                    h1 { (title) }
+                    @if metadata.kind == Kind::Sample {
+                        p.note role="note" { "This is " (metadata.description) "." }
+                    }
+                    (sections::verdict(run))
+                    (sections::key_figures(run))
+                    nav aria-label="Contents" {
+                        ul {
+                            @for Section { id, title, .. } in &sections {
+                                li { a href=(format!("#{id}")) { (title) } }
+                            }
+                        }
+                    }
+                }
+                main id="main" {
+                    @for Section { id, title, body } in &sections {
+                        section aria-labelledby=(id) {
+                            h2 id=(id) { (title) }
+                            (body)
+                        }
+                    }
+                }
+                footer { p { "Made by " (metadata.program) ". The same in figures: model.json, history.jsonl, metrics.jsonl beside this file." } }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    })
+}
+
+/// Nothing is loaded from anywhere, and no script runs but the one of this page.
+fn policy() -> String {
+    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+    format!(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; \
+         base-uri 'none'; form-action 'none'"
+    )
+}
