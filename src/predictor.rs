@@ -10,9 +10,9 @@ use crate::data::view::ViewTransform;
 use crate::error::{Error, Result};
 use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
-use crate::metrics::softmax;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::Head;
+use crate::train::temperature;
 
 /// Reads the saved model from `model_dir`, if this version can compute it.
 ///
@@ -89,9 +89,10 @@ impl Predictor {
         })
     }
 
-    /// Probabilities `[C]` of the classes, from an image's logits `[C]`.
+    /// Probabilities `[C]` of the classes, from an image's logits `[C]`, at the temperature of
+    /// model.json.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
-        softmax(logits)
+        temperature::probabilities(logits, self.metadata.temperature.unwrap_or(1.0))
     }
 
     /// Features of each image's first view, in the order of the paths; see [`extract`].

@@ -1,130 +1,191 @@
-"""Prints what each part of the recipe gives, on features that the example recipe_features wrote.
+"""Prints what each part of the recipe gives, as the Markdown table of docs/recipe.md.
 
-All images are pooled and split anew, by class, with each seed: 5 train, 1 valid and 1 test image of
-each class of the sample. Every variant is fitted to its optimum by L-BFGS; its L2 penalty is the one
-of the grid with the lowest validation loss. Differences are paired by seed.
+Each data set is pooled and split anew, by class, with each seed. Every variant is fitted to its optimum
+by L-BFGS. Differences are paired by seed: mean and standard deviation over the seeds.
 
-python ablate.py FEATURES.safetensors [NUM_SEEDS]
+python ablate.py NUM_SEEDS NAME=FEATURES.npz... [blobs]
+
+FEATURES.npz holds `features` [N, F] or [N, V, F] (views, the first is the centre) and `targets` [N].
+`blobs` are Gaussian classes of 26 to 77 train images, as the dog breeds have them.
 """
 
 import sys
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
 
-GRID = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
-torch.set_num_threads(2)
+FIXED, GRID = 1e-3, [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5]
+MIN_DEVIATION = 0.1  # as in src/train/scaling.rs
+RANGE = np.exp(np.linspace(np.log(0.25), np.log(8), 301))
+torch.manual_seed(0)
 
 
-def fit(x, y, l2, classes, smoothing=0.0, weights=None, start=None):
-    head = torch.nn.Linear(x.shape[1], classes)
-    with torch.no_grad():
-        for parameter, value in zip(head.parameters(), start or [torch.tensor(0.0)] * 2):
-            parameter.copy_(value.expand_as(parameter))
-    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=60, history_size=10, line_search_fn="strong_wolfe")
-    loss = torch.nn.CrossEntropyLoss(weight=weights, label_smoothing=smoothing)
+def cross_entropy(logits, targets, **options):
+    return torch.nn.functional.cross_entropy(logits, targets, **options)
+
+
+def fit(head, x, y, l2, **options):
+    """Goes on from `head` to the optimum."""
+    optimizer = torch.optim.LBFGS(
+        head.parameters(), max_iter=80, history_size=8, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+    )
 
     def closure():
         optimizer.zero_grad()
-        value = loss(head(x), y) + l2 / 2 * head.weight.square().sum()
+        value = cross_entropy(head(x), y, **options) + l2 / 2 * head.weight.square().sum()
         value.backward()
         return value
 
     optimizer.step(closure)
-    return head
 
 
-def nll(logits, y):
-    return torch.nn.functional.cross_entropy(logits, y).item()
+def scale(split, standardize):
+    x = split[0][0].flatten(0, 1)
+    mean, variance = x.mean(0), x.var(0, unbiased=False)
+    rms = variance.mean().sqrt()
+    deviation = variance.sqrt().clamp(min=MIN_DEVIATION * rms) if standardize else rms
+    return [((x - mean) / deviation, y) for x, y in split]
 
 
-def ece(logits, y, bins=15):
-    confidence, top = logits.softmax(1).max(1)
-    right = (top == y).float()
-    index = (confidence * bins).long().clamp(max=bins - 1)
-    return sum(
-        abs((right - confidence)[index == i].sum().item()) for i in range(bins)
-    ) / len(y)
-
-
-def temperature(logits, y):
-    """Lowest loss over a fine grid of log temperatures."""
-    grid = np.exp(np.linspace(-1.5, 1.5, 301))
-    return float(min(grid, key=lambda t: nll(logits / t, y)))
-
-
-def choose(split, classes, standardize=False, power=False, grid=GRID, **options):
-    (x, y), (xv, yv), (xt, yt) = split
-    if power:
-        x, xv, xt = (v.clamp(min=0).sqrt() for v in (x, xv, xt))
-    mean = x.mean(0)
-    deviation = x.std(0).clamp(min=1e-3) if standardize else x.var(0).mean().sqrt()
-    x, xv, xt = ((v - mean) / deviation for v in (x, xv, xt))
-    best, start = None, None
-    for l2 in sorted(grid, reverse=True):
-        head = fit(x, y, l2, classes, start=start, **options)
-        start = [p.detach().clone() for p in head.parameters()]
+def logits_of(split, classes, standardize=False, choose=False, balance=False, smoothing=0.0):
+    """Valid's of the centre view, test's [N, V, C] of all."""
+    (x, y), (x_valid, y_valid), (x_test, _) = scale(split, standardize)
+    counts = torch.bincount(y, minlength=classes)
+    options = dict(weight=counts.sum() / classes / counts) if balance else dict(label_smoothing=smoothing)
+    head = torch.nn.Linear(x.shape[-1], classes)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    best, worse = None, 0
+    for l2 in GRID if choose else [FIXED]:
+        fit(head, x[:, 0], y, l2, **options)
         with torch.no_grad():
-            valid, test = head(xv), head(xt)
-        if best is None or nll(valid, yv) < best[0]:
-            best = (nll(valid, yv), l2, valid, test)
-    valid, test = best[2], best[3]
-    cooled = test / temperature(valid, yv)
-    return {
-        "valid NLL": best[0],
-        "test NLL": nll(test, yt),
-        "test top-1 %": 100 * (test.argmax(1) == yt).float().mean().item(),
-        "test ECE": ece(test, yt),
-        "NLL at T": nll(cooled, yt),
-        "ECE at T": ece(cooled, yt),
-    }
+            valid, test = head(x_valid[:, 0]), head(x_test)
+        loss = cross_entropy(valid, y_valid).item()
+        if best is None or loss < best[0]:
+            best, worse = (loss, valid, test, l2), 0
+        elif (worse := worse + 1) == 2:
+            break
+    return best[1:]
 
 
-def resplit(features, targets, seed, imbalanced):
-    rng = np.random.default_rng(seed)
-    parts = [[], [], []]
+def measures(logits, targets, classes):
+    confidence, top = logits.softmax(-1).max(-1)
+    right = (top == targets).double()
+    bins = (confidence * 15).long().clamp(max=14)
+    gaps = [abs((right - confidence)[bins == b].sum().item()) for b in range(15)]
+    per_class = [right[targets == c].mean().item() for c in range(classes) if (targets == c).any()]
+    return [cross_entropy(logits, targets).item(), 100 * right.mean().item(), 100 * np.mean(per_class), 100 * sum(gaps) / len(targets)]
+
+
+def temperature(valid, targets):
+    return min(RANGE, key=lambda t: cross_entropy(valid / t, targets).item())
+
+
+def resplit(features, targets, seed):
+    """By class: one image in seven for valid, one for test, at least one each."""
+    rng, parts = np.random.default_rng(seed), [[], [], []]
     for c in np.unique(targets):
         rows = rng.permutation(np.flatnonzero(targets == c))
-        num_train = len(rows) - 2
-        if imbalanced:
-            num_train = int(rng.integers(2, num_train + 1))  # 2 to 5: about the breeds' 26 to 77
-        parts[0] += list(rows[2 : 2 + num_train])
-        parts[1].append(rows[0])
-        parts[2].append(rows[1])
-    return [(torch.tensor(features[p]), torch.tensor(targets[p])) for p in parts]
+        held = max(1, len(rows) // 7)
+        for part, chosen in zip(parts, [rows[2 * held :], rows[:held], rows[held : 2 * held]]):
+            part.extend(chosen)
+    return [(torch.tensor(features[part]), torch.tensor(targets[part])) for part in parts]
 
 
-data = load_file(sys.argv[1])
-num_seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-names = ["train", "valid", "test"]
-features = np.concatenate([data[n] for n in names])
-targets = np.concatenate([data[n + "_targets"] for n in names]).astype(np.int64)
-classes = int(targets.max()) + 1
+def thin_out(split, seed):
+    """Leaves 2 to 5 train images of each class: about the breeds' 26 to 77."""
+    rng, (x, y) = np.random.default_rng(seed), split[0]
+    keep = [rng.permutation(np.flatnonzero(y.numpy() == c))[: rng.integers(2, 6)] for c in np.unique(y.numpy())]
+    keep = np.concatenate(keep)
+    return [(x[keep], y[keep]), *split[1:]]
 
-for imbalanced in [False, True]:
-    variants = {
-        "chosen L2 penalty": {},
-        "fixed 1e-3": dict(grid=[1e-3]),
-        "smoothing 0.1": dict(smoothing=0.1),
-        "standardized": dict(standardize=True),
-        "square root (not affine)": dict(power=True),
-    }
-    if imbalanced:
-        variants = {"chosen L2 penalty": {}, "class-balanced": {}}
-    rows = {name: [] for name in variants}
-    for seed in range(num_seeds):
-        split = resplit(features, targets, seed, imbalanced)
-        for name, options in variants.items():
-            if name == "class-balanced":
-                counts = torch.bincount(split[0][1], minlength=classes).float()
-                options = dict(weights=counts.mean() / counts)
-            rows[name].append(choose(split, classes, **options))
-    base = rows["chosen L2 penalty"]
-    print(f"\n{'2 to 5' if imbalanced else '5'} train images a class, {num_seeds} seeds")
-    for name, results in rows.items():
-        print(f"  {name}")
-        for key in results[0]:
-            values = np.array([r[key] for r in results])
-            delta = values - np.array([r[key] for r in base])
-            print(f"    {key:14} {values.mean():8.4f} +- {values.std(ddof=1):.4f}   paired {delta.mean():+.4f} +- {delta.std(ddof=1):.4f}", flush=True)
+
+def blobs(seed, classes=133, num_features=256):
+    rng = np.random.default_rng(seed)
+    spectrum = (1 + np.arange(num_features)) ** -0.5
+    centres = rng.normal(size=(classes, num_features)) * spectrum
+    parts = []
+    for counts in [rng.integers(26, 78, size=classes), np.full(classes, 6), np.full(classes, 6)]:
+        y = np.repeat(np.arange(classes), counts)
+        x = centres[y] + 1.6 * rng.normal(size=(len(y), num_features)) * spectrum
+        parts.append((torch.tensor(x[:, None], dtype=torch.float32), torch.tensor(y)))
+    return parts
+
+
+PROGRAM = dict(standardize=True, choose=True)
+VARIANTS = {
+    "base": {},
+    "+ standardized": dict(standardize=True),
+    "+ penalty chosen": dict(choose=True),
+    "+ label smoothing 0.1": dict(smoothing=0.1),
+    "+ class-balanced": dict(balance=True),
+    "program": PROGRAM,
+    "not standardized": dict(choose=True),
+    "penalty fixed": dict(standardize=True),
+    "with label smoothing 0.1": PROGRAM | dict(smoothing=0.1),
+    "with class-balanced": PROGRAM | dict(balance=True),
+}
+
+
+def rows_of(split, classes):
+    y_valid, y_test = split[1][1], split[2][1]
+    fitted, rows, chosen = {}, {}, {}
+    for name, options in VARIANTS.items():
+        key = str(sorted(options.items()))
+        if key not in fitted:
+            fitted[key] = logits_of(split, classes, **options)
+        valid, test, l2 = fitted[key]
+        chosen[name] = l2
+        rows[name] = measures(test[:, 0], y_test, classes)
+        if name in ["base", "program", "with label smoothing 0.1"]:
+            t = temperature(valid, y_valid)
+            label = {"base": "+ temperature", "program": "with temperature"}.get(name, name + " and temperature")
+            rows[label] = measures(test[:, 0] / t, y_test, classes)
+        if name in ["base", "program"] and test.shape[1] == 10:
+            sign = "+" if name == "base" else "with"
+            for label, views in [("mirrored view", [0, 1]), ("ten crops", range(10))]:
+                logits = test[:, list(views)]
+                rows[f"{sign} {label}, logits"] = measures(logits.mean(1), y_test, classes)
+                rows[f"{sign} {label}, probabilities"] = measures(logits.softmax(-1).mean(1).log(), y_test, classes)
+    return rows, chosen
+
+
+def main():
+    num_seeds = int(sys.argv[1])
+    for argument in sys.argv[2:]:
+        name, _, path = argument.partition("=")
+        sets = {name: lambda seed: blobs(seed)}
+        if path:
+            data = np.load(path)
+            features, targets = data["features"].astype(np.float32), data["targets"].astype(np.int64)
+            features = features[:, None] if features.ndim == 2 else features
+            sets = {
+                name: lambda seed: resplit(features, targets, seed),
+                name + ", thinned out": lambda seed: thin_out(resplit(features, targets, seed), seed),
+            }
+        for name, split_of in sets.items():
+            results, penalties = {}, []
+            for seed in range(num_seeds):
+                split = split_of(seed)
+                rows, chosen = rows_of(split, int(split[0][1].max()) + 1)
+                penalties.append(chosen["program"])
+                for label, row in rows.items():
+                    results.setdefault(label, []).append(row)
+            sizes = ", ".join(str(len(y)) for _, y in split)
+            print(f"\n### {name}: {sizes} images, {split[0][0].shape[-1]} features, {num_seeds} seeds\n")
+            print(f"Chosen penalties: {', '.join(f'{p:g}' for p in penalties)}\n")
+            print("| | test loss | top-1, % | top-1 by class, % | ECE, % |\n|---|---|---|---|---|")
+            for label, values in results.items():
+                values = np.array(values)
+                reference = "base" if label.startswith("+") else "program"
+                if label not in ("base", "program"):
+                    values = values - np.array(results[reference])
+                plus = "" if label in ("base", "program") else "+"
+                deviation = values.std(0, ddof=1) if num_seeds > 1 else values[0] * 0
+                cells = [
+                    f"{m:{plus}.{d}f} ± {s:.{d}f}" for m, s, d in zip(values.mean(0), deviation, [3, 1, 1, 1])
+                ]
+                print(f"| {label} | {' | '.join(cells)} |", flush=True)
+
+
+main()
