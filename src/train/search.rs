@@ -11,10 +11,12 @@ use super::fit::{Fitted, Hyperparameters, on_threads};
 use super::lbfgs::Lbfgs;
 use super::objective::Objective;
 use super::scaling::Scaling;
+use super::temperature;
 use super::vector::Vector;
 use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
+use crate::model::head::Head;
 
 /// Images of valid below which the penalty is not chosen: their loss is mostly chance.
 const MIN_VALID: usize = 20;
@@ -43,8 +45,8 @@ pub struct Search {
     pub candidates: Vec<Candidate>,
 }
 
-/// Tries the optima for some of `penalties`, from that of the epochs on to greater ones as long as the
-/// validation loss falls, else to smaller ones. Puts the head with the lowest validation loss into
+/// Tries the optima for some of `penalties`, from that of the epochs on to greater or to smaller ones, as
+/// long as the validation loss falls. Puts the head with the lowest validation loss into
 /// `fitted`, if that is lower than the best epoch's. `None` when there is nothing to choose from, or
 /// too few images to choose on.
 ///
@@ -76,10 +78,13 @@ pub fn choose_penalty(
         let first = climb.visit(hyperparameters.l2_penalty)?;
         let origin = climb.descent.at.clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
-        let mut lowest = climb.go(&greater, first)?;
+        // A greater penalty makes a head less sure of itself.
+        let [likely, other] =
+            if climb.is_too_sure() { [greater, smaller] } else { [smaller, greater] };
+        let mut lowest = climb.go(&likely, first)?;
         if lowest >= first {
             climb.descent.at = origin;
-            lowest = climb.go(&smaller, first)?;
+            lowest = climb.go(&other, first)?;
         }
         let Climb { candidates, best, .. } = climb;
         debug_assert!(candidates.iter().all(|candidate| candidate.valid_loss >= lowest));
@@ -101,7 +106,7 @@ struct Climb<'a> {
     num_features: usize,
     candidates: Vec<Candidate>,
     /// Penalty, validation loss and head.
-    best: Option<(f64, f64, crate::model::head::Head)>,
+    best: Option<(f64, f64, Head)>,
 }
 
 impl<'a> Climb<'a> {
@@ -135,6 +140,12 @@ impl<'a> Climb<'a> {
             }
         }
         Ok(lowest)
+    }
+
+    /// Whether the best head's probabilities on valid are too near to 0 and 1.
+    fn is_too_sure(&self) -> bool {
+        let head = self.best.as_ref().map(|(_, _, head)| head);
+        head.and_then(|head| temperature::fit(head, self.valid)).is_some_and(|it| it > 1.0)
     }
 
     /// The validation loss of the optimum for a penalty.
