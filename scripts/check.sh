@@ -29,7 +29,23 @@ check cargo fmt --all --check
 # The part without libtorch, as it is built where there is none.
 check cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
 check cargo clippy --locked --workspace --all-targets -- -D warnings
+# The Lambda function. What its handler does is tested below, the program by scripts/check_aws.sh.
+check cargo clippy --locked --lib --bin lambda --no-default-features --features lambda -- -D warnings
 check env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+# The CloudFormation templates, where Python and PyPI can be had.
+status=69
+if python3 -c 'import ensurepip' &>/dev/null; then
+    start=$SECONDS
+    say "scripts/check_aws.sh --lint"
+    status=0
+    scripts/check_aws.sh --lint || status=$?
+fi
+case $status in
+    0) say "passed in $((SECONDS - start)) s" ;;
+    69) say "SKIPPED: cfn-lint and parliament could not be installed" ;;
+    *) die "failed: scripts/check_aws.sh --lint" 1 ;;
+esac
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -17,6 +17,7 @@ package_of() {
     case $1/$2 in
         c++/apt-get) echo g++ ;;
         c++/dnf) echo gcc-c++ ;;
+        objdump/*) echo binutils ;;
         pip/*) echo python3-pip ;;
         *) echo "$1" ;;
     esac

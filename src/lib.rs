@@ -52,6 +52,7 @@ pub mod predictor;
 pub mod run;
 
 pub mod export;
+pub mod lambda;
 
 pub mod bench;
 pub mod cli;

@@ -205,6 +205,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     warn_if_guessing(&metrics.valid, num_classes);
     log_test(&metrics.test);
     journal.result(fitted.best_epoch, metrics);
+    // The others make room for the weights, which would otherwise be the most that a run needs.
+    let [.., test] = extracted.splits;
 
     status.stage("saving", 0);
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
@@ -262,7 +264,7 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     let (timeline, folder, standing) = (&observed.timeline, &folder, standing.as_ref());
     let add_files = |dir: &Path, metadata: &Metadata| {
         journal.write_files(dir, history, verdict.is_promoted());
-        let run = RunRecord { metadata, history, timeline, folder, test, head, standing };
+        let run = RunRecord { metadata, history, timeline, folder, test: &test, head, standing };
         crate::report::write(dir, &run);
     };
     let model_path =

@@ -1,0 +1,1 @@
+"""What stands in for AWS in scripts/check_aws.sh."""
