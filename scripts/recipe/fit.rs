@@ -30,17 +30,7 @@ fn main() -> Result<()> {
     };
     let (train, valid, test) = (matrix("train")?, matrix("valid")?, matrix("test")?);
     let num_classes = train.targets.iter().max().map_or(0, |last| last + 1);
-    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let mut hyperparameters = Hyperparameters::default();
-    if let Some(max_epochs) = setting("MAX_EPOCHS") {
-        hyperparameters.max_epochs = max_epochs as usize;
-    }
-    if let Some(rate) = setting("LEARNING_RATE") {
-        hyperparameters.learning_rate = rate;
-    }
-    if let Some(penalty) = setting("L2_PENALTY") {
-        hyperparameters.l2_penalty = penalty;
-    }
+    let hyperparameters = Hyperparameters::default();
     let started = Instant::now();
     let mut fitted = fit(&train, &valid, num_classes, &hyperparameters, num_threads, |_| Ok(()))?;
     let epochs_seconds = started.elapsed().as_secs_f64();
