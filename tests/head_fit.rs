@@ -267,10 +267,10 @@ fn a_fit_that_is_stopped_after_any_epoch_ends_with_the_bits_of_one_that_is_not()
 fn the_optimum_for_a_penalty_is_that_of_scikit_learn() {
     let golden = Golden::load();
     let (fitted, search) = golden.search(&[golden.number("l2_penalty")], 2);
-    assert_eq!(search.candidates.len(), 1);
+    assert_eq!(search.candidates.len(), 2, "the best is visited twice");
     let expected = golden.number("valid_loss");
-    let found = search.candidates[0].valid_loss;
-    assert!((found / expected - 1.0).abs() < 5e-3, "{found} instead of {expected}");
+    let found = search.candidates[1].valid_loss;
+    assert!((found / expected - 1.0).abs() < 2e-3, "{found} instead of {expected}");
     assert!(fitted.valid_loss <= found);
 }
 
@@ -288,7 +288,7 @@ fn the_penalty_with_the_lowest_validation_loss_is_chosen() {
     assert!(fitted.valid_loss < lowest * 1.005, "{} {losses:?} {search:?}", fitted.valid_loss);
     let index = losses.iter().position(|&loss| loss == lowest).unwrap();
     assert_eq!(search.chosen, Some(penalties[index]), "{losses:?} {search:?}");
-    assert!(search.candidates.len() < penalties.len(), "it goes on uphill: {search:?}");
+    assert!(search.candidates.len() <= penalties.len(), "it goes on uphill: {search:?}");
     let again = evaluate(&fitted.head, &golden.valid).loss;
     assert_eq!(again, fitted.valid_loss);
 }

@@ -3,7 +3,7 @@
 Each data set is pooled and split anew, by class, with each seed. Every variant is fitted to its optimum
 by L-BFGS. Differences are paired by seed: mean and standard deviation over the seeds.
 
-python ablate.py NUM_SEEDS NAME=FEATURES.npz... [drawn]
+python ablate.py NUM_SEEDS NAME=FEATURES.npz... [digits] [drawn]
 
 FEATURES.npz is of features.py; `drawn` are 6,680 feature vectors of datasets.py, 256 features each.
 """
@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import torch
-from datasets import drawn, load, resplit, thin_out
+from datasets import digits, drawn, load, resplit, thin_out
 
 FIXED, GRID = 1e-3, [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5]
 MIN_DEVIATION = 0.1  # as in src/train/scaling.rs
@@ -27,7 +27,7 @@ def cross_entropy(logits, targets, **options):
 def fit(head, x, y, l2, **options):
     """Goes on from `head` to the optimum."""
     optimizer = torch.optim.LBFGS(
-        head.parameters(), max_iter=80, history_size=8, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        head.parameters(), max_iter=60, history_size=8, tolerance_change=1e-6, line_search_fn="strong_wolfe"
     )
 
     def closure():
@@ -123,9 +123,9 @@ def main():
     num_seeds = int(sys.argv[1])
     for argument in sys.argv[2:]:
         name, _, path = argument.partition("=")
-        sets = {name: lambda seed: drawn(seed, 256, 1.3)}
-        if path:
-            features, targets = load(path)
+        sets = {name: lambda seed: drawn(seed, 256, 3.0)}
+        if path or name == "digits":
+            features, targets = load(path) if path else digits()
             sets = {
                 name: lambda seed: resplit(features, targets, seed),
                 name + ", thinned out": lambda seed: thin_out(resplit(features, targets, seed), seed),

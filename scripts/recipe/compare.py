@@ -4,7 +4,7 @@ scikit-learn gets the same features, scaled as the program scales them, the same
 validation split as its one fold; the time is that of its fit alone. The program's is that of scaling,
 epochs and search.
 
-python compare.py PATH_OF_recipe_fit ROUNDS NAME=FEATURES.npz... [drawn]
+python compare.py PATH_OF_recipe_fit ROUNDS NAME=FEATURES.npz... [digits] [drawn]
 """
 
 import json
@@ -15,8 +15,9 @@ import time
 import warnings
 
 import numpy as np
-from datasets import drawn, load, resplit
+from datasets import digits, drawn, load, resplit
 from safetensors.numpy import save_file
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import PredefinedSplit
 from threadpoolctl import threadpool_limits
@@ -39,8 +40,8 @@ def run_program(program, split):
 
 
 def run_scikit_learn(split):
-    (x, y), (x_valid, y_valid), _ = split
-    x, x_valid = x[:, 0], x_valid[:, 0]
+    (x, y), (x_valid, y_valid), (x_test, y_test) = split
+    x, x_valid, x_test = x[:, 0], x_valid[:, 0], x_test[:, 0]
     mean, deviation = x.mean(0), x.std(0)
     deviation = np.maximum(deviation, MIN_DEVIATION * np.sqrt((deviation**2).mean()))
     num_train = len(x)
@@ -60,22 +61,31 @@ def run_scikit_learn(split):
         model.fit(x, y)
     seconds = time.perf_counter() - start
     losses = -np.asarray(model.scores_[0]).reshape(-1)  # by Cs, that is, from 1e-5 on
-    return losses.min(), seconds, PENALTIES[losses.argmin()]
+    best = losses.argmin()
+    parameters = np.stack([model.coefs_paths_[c][0, best] for c in model.classes_])  # [C, F + 1]
+    logits = ((x_test - mean) / deviation) @ parameters[:, :-1].T + parameters[:, -1]
+    test = np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(y_test)), y_test])
+    return losses[best], test, seconds, PENALTIES[best]
 
 
 def main():
     program, num_rounds = sys.argv[1], int(sys.argv[2])
-    print("| features | round | scikit-learn: valid loss | penalty | time | program: valid loss | penalty | time | difference |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    names = [f"{who}: {what}" for who in ["scikit-learn", "program"] for what in ["valid", "test", "penalty", "time"]]
+    print("| features | round | " + " | ".join(names) + " | valid, difference |")
+    print("|---" * 11 + "|")
     for argument in sys.argv[3:]:
         name, _, path = argument.partition("=")
         for index in range(num_rounds):
-            split = resplit(*load(path), index) if path else drawn(index, 2048, 1.3)
+            if path or name == "digits":
+                split = resplit(*(load(path) if path else digits()), index)
+            else:
+                split = drawn(index, 2048, 3.0)
             own_loss, own_seconds, found = run_program(program, split)
-            loss, seconds, penalty = run_scikit_learn(split)
+            loss, test, seconds, penalty = run_scikit_learn(split)
+            chosen = found["search"]["chosen"]
             print(
-                f"| {name} | {index} | {loss:.4f} | {penalty:g} | {seconds:.1f} s | {own_loss:.4f} "
-                f"| {found['search']['chosen']} | {own_seconds:.2f} s | {100 * (own_loss / loss - 1):+.2f} % |",
+                f"| {name} | {index} | {loss:.4f} | {test:.4f} | {penalty:g} | {seconds:.1f} s | {own_loss:.4f} "
+                f"| {found['test']['loss']:.4f} | {chosen or 'none'} | {own_seconds:.2f} s | {100 * (own_loss / loss - 1):+.2f} % |",
                 flush=True,
             )
 

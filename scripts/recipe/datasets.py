@@ -1,6 +1,7 @@
 """The data sets of ablate.py and compare.py: each is three splits of features [N, V, F] and targets [N]."""
 
 import numpy as np
+from sklearn.datasets import load_digits
 
 NUM_CLASSES = 133
 
@@ -29,6 +30,12 @@ def thin_out(split, seed):
     keep = [rng.permutation(np.flatnonzero(y == c))[: rng.integers(2, 6)] for c in np.unique(y)]
     keep = np.concatenate(keep)
     return [(x[keep], y[keep]), *split[1:]]
+
+
+def digits():
+    """scikit-learn's 1,797 digits: 64 pixels of real handwriting."""
+    data = load_digits()
+    return data.data.astype(np.float32)[:, None], data.target.astype(np.int64)
 
 
 def drawn(seed, num_features, noise):

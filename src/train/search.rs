@@ -22,8 +22,11 @@ use crate::model::head::Head;
 const MIN_VALID: usize = 20;
 /// The next penalty is tried as long as the validation loss falls by this part of it.
 const MIN_GAIN: f64 = 1e-3;
-/// An optimum is reached when a step lowers the objective by less than this part of it.
+/// An optimum is near enough to compare penalties when a step lowers the objective by less than this part
+/// of it.
 const TOLERANCE: f64 = 1e-3;
+/// The same for the penalty that is chosen.
+const FINE_TOLERANCE: f64 = 1e-4;
 
 /// A penalty that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ pub struct Search {
 }
 
 /// Tries the optima for some of `penalties`, from that of the epochs on to greater or to smaller ones, as
-/// long as the validation loss falls. Puts the head with the lowest validation loss into
+/// long as the validation loss falls; goes on further to the best of them. Puts the head with the lowest validation loss into
 /// `fitted`, if that is lower than the best epoch's. `None` when there is nothing to choose from, or
 /// too few images to choose on.
 ///
@@ -75,25 +78,27 @@ pub fn choose_penalty(
     on_threads(num_threads, || {
         let scaling = Scaling::of(train)?;
         let mut climb = Climb::new(fitted, train, valid, &scaling, hyperparameters.l2_penalty);
-        let first = climb.visit(hyperparameters.l2_penalty)?;
+        let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
         let origin = climb.descent.at.clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
         // A greater penalty makes a head less sure of itself.
         let [likely, other] =
             if climb.is_too_sure() { [greater, smaller] } else { [smaller, greater] };
-        let mut lowest = climb.go(&likely, first)?;
-        if lowest >= first {
+        if climb.go(&likely, first)? >= first {
             climb.descent.at = origin;
-            lowest = climb.go(&other, first)?;
+            climb.go(&other, first)?;
         }
-        let Climb { candidates, best, .. } = climb;
-        debug_assert!(candidates.iter().all(|candidate| candidate.valid_loss >= lowest));
-        let mut search = Search { chosen: None, candidates };
-        if let Some((l2_penalty, valid_loss, head)) = best
-            && valid_loss < fitted.valid_loss
+        if let Some(Best { l2_penalty, at, .. }) = &climb.best {
+            let (l2_penalty, at) = (*l2_penalty, at.clone());
+            climb.descent.at = at;
+            climb.visit(l2_penalty, FINE_TOLERANCE)?;
+        }
+        let mut search = Search { chosen: None, candidates: climb.candidates };
+        if let Some(best) = climb.best
+            && best.valid_loss < fitted.valid_loss
         {
-            search.chosen = Some(l2_penalty);
-            (fitted.head, fitted.valid_loss) = (head, valid_loss);
+            search.chosen = Some(best.l2_penalty);
+            (fitted.head, fitted.valid_loss) = (best.head, best.valid_loss);
         }
         Ok(Some(search))
     })
@@ -105,8 +110,16 @@ struct Climb<'a> {
     valid: &'a FeatureMatrix,
     num_features: usize,
     candidates: Vec<Candidate>,
-    /// Penalty, validation loss and head.
-    best: Option<(f64, f64, Head)>,
+    /// With the lowest validation loss.
+    best: Option<Best>,
+}
+
+struct Best {
+    l2_penalty: f64,
+    valid_loss: f64,
+    head: Head,
+    /// For scaled features.
+    at: Vector,
 }
 
 impl<'a> Climb<'a> {
@@ -134,7 +147,7 @@ impl<'a> Climb<'a> {
     fn go(&mut self, penalties: &[f64], mut lowest: f64) -> Result<f64> {
         for &penalty in penalties {
             let before = lowest;
-            lowest = lowest.min(self.visit(penalty)?);
+            lowest = lowest.min(self.visit(penalty, TOLERANCE)?);
             if lowest > before * (1.0 - MIN_GAIN) {
                 break;
             }
@@ -144,21 +157,22 @@ impl<'a> Climb<'a> {
 
     /// Whether the best head's probabilities on valid are too near to 0 and 1.
     fn is_too_sure(&self) -> bool {
-        let head = self.best.as_ref().map(|(_, _, head)| head);
-        head.and_then(|head| temperature::fit(head, self.valid)).is_some_and(|it| it > 1.0)
+        let best = self.best.as_ref();
+        best.and_then(|best| temperature::fit(&best.head, self.valid)).is_some_and(|it| it > 1.0)
     }
 
     /// The validation loss of the optimum for a penalty.
-    fn visit(&mut self, l2_penalty: f64) -> Result<f64> {
+    fn visit(&mut self, l2_penalty: f64, tolerance: f64) -> Result<f64> {
         let before = self.descent.num_passes;
         self.descent.change_penalty(l2_penalty);
-        self.descent.minimize(TOLERANCE)?;
+        self.descent.minimize(tolerance)?;
         let head = self.scaling.fold_into(&self.descent.at.head(self.num_features));
         let valid_loss = evaluate(&head, self.valid).loss;
         let num_passes = self.descent.num_passes - before;
         self.candidates.push(Candidate { l2_penalty, valid_loss, num_passes });
-        if self.best.as_ref().is_none_or(|(_, lowest, _)| valid_loss < *lowest) {
-            self.best = Some((l2_penalty, valid_loss, head));
+        if self.best.as_ref().is_none_or(|best| valid_loss < best.valid_loss) {
+            let at = self.descent.at.clone();
+            self.best = Some(Best { l2_penalty, valid_loss, head, at });
         }
         Ok(valid_loss)
     }
