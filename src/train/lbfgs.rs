@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::run::signals;
 
 /// Steps whose curvature is remembered: 2.6 MB each for 133 classes.
-const MEMORY: usize = 8;
+const MEMORY: usize = 6;
 /// Steps at most for one penalty.
 const MAX_STEPS: usize = 40;
 /// A step is taken when the objective falls by this part of what its slope promises (Armijo).
@@ -23,10 +23,17 @@ pub(super) struct Lbfgs<'a> {
     pub(super) at: Vector,
     gradient: Vector,
     value: f64,
-    /// Steps and how the gradient changed along them, the latest last.
-    memory: VecDeque<(Vector, Vector)>,
+    /// The latest last.
+    memory: VecDeque<Secant>,
     /// Passes over the train split so far.
     pub(super) num_passes: usize,
+}
+
+/// A step, how the gradient changed along it, and their product.
+struct Secant {
+    step: Vector,
+    change: Vector,
+    curvature: f64,
 }
 
 impl<'a> Lbfgs<'a> {
@@ -40,9 +47,11 @@ impl<'a> Lbfgs<'a> {
     /// Goes to another penalty. What is remembered is brought to the
     /// new objective, whose gradient differs from the old one by a multiple of the weights.
     pub(super) fn change_penalty(&mut self, l2_penalty: f64) {
-        for (step, change) in &mut self.memory {
+        for Secant { step, change, curvature } in &mut self.memory {
             change.add_weights(l2_penalty - self.l2_penalty, step);
+            *curvature = step.dot(change);
         }
+        self.memory.retain(|secant| secant.curvature > 0.0);
         self.l2_penalty = l2_penalty;
         self.value = self.objective.evaluate(&self.at, l2_penalty, &mut self.gradient);
         self.num_passes += 1;
@@ -80,11 +89,12 @@ impl<'a> Lbfgs<'a> {
                 let mut step = direction;
                 step.scale(length);
                 (self.at, self.gradient, self.value) = (to, gradient, value);
-                if step.dot(&change) > 0.0 {
+                let curvature = step.dot(&change);
+                if curvature > 0.0 {
                     if self.memory.len() == MEMORY {
                         self.memory.pop_front();
                     }
-                    self.memory.push_back((step, change));
+                    self.memory.push_back(Secant { step, change, curvature });
                 }
                 return Ok(true);
             }
@@ -103,18 +113,18 @@ impl<'a> Lbfgs<'a> {
     fn direction(&self) -> Vector {
         let mut direction = self.gradient.clone();
         let mut factors = Vec::with_capacity(self.memory.len());
-        for (step, change) in self.memory.iter().rev() {
-            let curvature = step.dot(change);
+        for Secant { step, change, curvature } in self.memory.iter().rev() {
             let factor = step.dot(&direction) / curvature;
             direction.add(-factor, change);
-            factors.push((curvature, factor));
+            factors.push(factor);
         }
-        let scale =
-            self.memory.back().map_or(1.0, |(step, change)| step.dot(change) / change.dot(change));
+        let latest = self.memory.back();
+        let scale = latest.map_or(1.0, |it| it.curvature / it.change.dot(&it.change));
         direction.scale(-scale);
-        for ((step, change), (curvature, factor)) in self.memory.iter().zip(factors.iter().rev()) {
-            let correction = -factor - change.dot(&direction) / curvature;
-            direction.add(correction, step);
+        for (Secant { step, change, curvature }, factor) in
+            self.memory.iter().zip(factors.iter().rev())
+        {
+            direction.add(-factor - change.dot(&direction) / curvature, step);
         }
         direction
     }

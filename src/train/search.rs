@@ -24,7 +24,7 @@ const MIN_VALID: usize = 20;
 const MIN_GAIN: f64 = 1e-3;
 /// An optimum is near enough to compare penalties when a step lowers the objective by less than this part
 /// of it.
-const TOLERANCE: f64 = 1e-3;
+const TOLERANCE: f64 = 5e-4;
 /// The same for the penalty that is chosen.
 const FINE_TOLERANCE: f64 = 1e-4;
 
