@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     let none = Metrics { loss: f64::MAX, top1_accuracy: 0.0, top5_accuracy: 0.0, num_samples: 1 };
     let history = vec![Epoch { epoch: 1, learning_rate: 0.0, train: none, valid: none }];
     let head = Head::from_state_dict(&weights)?;
-    let fitted = Fitted { head, best_epoch: 1, history };
+    let fitted = Fitted { head, valid_loss: f64::INFINITY, best_epoch: 1, history };
     let mut hyperparameters = Hyperparameters::default();
     hyperparameters.layer4.max_epochs = num_epochs;
     hyperparameters.layer4.patience = num_epochs;

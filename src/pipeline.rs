@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::artifact::{self, BackboneOrigin, Cost, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS, TrainFrom};
+use crate::config::{EXPECTED_NUM_CLASSES, L2_PENALTIES, TRAIN_VIEWS, TrainFrom};
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
@@ -35,10 +35,12 @@ use crate::sample;
 use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::fit::{self, Epoch};
+use crate::train::search::choose_penalty;
+use crate::train::temperature;
 use extraction::{Network, extract_folder};
 use report::{
-    announce_sample, describe, log_epoch, log_test, program, report_files, report_verdict,
-    warn_if_guessing,
+    announce_sample, describe, log_epoch, log_temperature, log_test, program, report_files,
+    report_verdict, warn_if_guessing,
 };
 
 pub use evaluation::{Evaluation, evaluate_saved};
@@ -170,6 +172,13 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         &mut checkpoint,
         on_epoch,
     )?;
+    status.stage("L2 penalty", 0);
+    let settings = &job.hyperparameters;
+    let search =
+        choose_penalty(&mut fitted, train, valid, settings, &L2_PENALTIES, job.num_workers)?;
+    if let Some(search) = &search {
+        log::info!("{search}");
+    }
     let mut tuned = StateDict::new();
     if let Some(activations) = extracted.activations.take() {
         let targets = [&train.targets[..], &valid.targets];
@@ -196,6 +205,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         valid: evaluate(&fitted.head, valid),
         test: evaluate(&fitted.head, test),
     };
+    let temperature = temperature::fit(&fitted.head, valid);
+    log_temperature(temperature);
     warn_if_guessing(&metrics.valid, num_classes);
     log_test(&metrics.test);
     journal.result(fitted.best_epoch, metrics);
@@ -233,6 +244,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         train_views: TRAIN_VIEWS,
         train_from,
         hyperparameters: job.hyperparameters.clone(),
+        search,
+        temperature,
         best_epoch: fitted.best_epoch,
         num_epochs: fitted.history.len(),
         metrics,

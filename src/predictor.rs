@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::artifact::{self, Metadata, TrainedModel};
 use crate::config::{CHUNK, CROP};
 use crate::data::transform::EvalTransform;
-use crate::data::view::ViewTransform;
+use crate::data::view::{ViewTransform, Views};
 use crate::error::{Error, Result};
 use crate::features::extract::{Outcome, Request, extract};
 use crate::job::Job;
-use crate::metrics::softmax;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::head::Head;
+use crate::train::temperature;
 
 /// Reads the saved model from `model_dir`, if this version can compute it.
 ///
@@ -73,7 +73,7 @@ impl Predictor {
         // Chunks end in any order; those that came too early wait.
         let mut waiting: BTreeMap<usize, Result<Vec<f32>, String>> = BTreeMap::new();
         let mut num_done = 0;
-        self.extract_each(paths, |index, outcome| {
+        self.extract_each(paths, &self.transform, 1, |index, outcome| {
             let logits = match outcome {
                 Outcome::Used(used) => {
                     Ok(used.views.iter().flat_map(|(_, features)| head.logits(features)).collect())
@@ -89,22 +89,31 @@ impl Predictor {
         })
     }
 
-    /// Probabilities `[C]` of the classes, from an image's logits `[C]`.
+    /// Probabilities `[C]` of the classes, from an image's logits `[C]`, at the temperature of
+    /// model.json.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
-        softmax(logits)
+        temperature::probabilities(logits, self.metadata.temperature.unwrap_or(1.0))
     }
 
-    /// Features of each image's first view, in the order of the paths; see [`extract`].
+    /// The transform of an image's only view.
+    pub fn eval_transform(&self) -> EvalTransform {
+        self.transform.eval
+    }
+
+    /// Features of the first `num_views` of each image's `views`, in the order of the paths; see
+    /// [`extract`].
     ///
     /// # Errors
     /// When libtorch fails.
     pub fn extract(
         &self,
         paths: &[&Path],
+        views: &dyn Views,
+        num_views: u32,
         mut on_progress: impl FnMut(usize),
     ) -> Result<Vec<Outcome>> {
         let mut outcomes: Vec<Option<Outcome>> = paths.iter().map(|_| None).collect();
-        self.extract_each(paths, |index, outcome| {
+        self.extract_each(paths, views, num_views, |index, outcome| {
             outcomes[index] = Some(outcome);
             on_progress(1);
             Ok(())
@@ -115,11 +124,11 @@ impl Predictor {
     fn extract_each(
         &self,
         paths: &[&Path],
+        views: &dyn Views,
+        num_views: u32,
         on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
     ) -> Result<()> {
-        let requests: Vec<Request> =
-            paths.iter().map(|path| Request { path, num_views: 1 }).collect();
-        let (transform, backbone) = (&self.transform, &self.backbone);
-        extract(&requests, |_, _| false, transform, backbone, self.num_workers, on_outcome)
+        let requests: Vec<Request> = paths.iter().map(|path| Request { path, num_views }).collect();
+        extract(&requests, |_, _| false, views, &self.backbone, self.num_workers, on_outcome)
     }
 }

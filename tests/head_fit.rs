@@ -11,6 +11,7 @@ use ec2train::model::state_dict::{StateDict, TensorData};
 use ec2train::run::signals::StopReason;
 use ec2train::train::checkpoint::Checkpoint;
 use ec2train::train::fit::{Epoch, Fitted, Hyperparameters, fit, fit_with_checkpoint};
+use ec2train::train::search::{Search, choose_penalty};
 
 struct Golden {
     train: FeatureMatrix,
@@ -37,6 +38,16 @@ impl Golden {
     fn fit(&self, hyperparameters: &Hyperparameters) -> ec2train::Result<Fitted> {
         let num_classes = self.number("num_classes") as usize;
         fit(&self.train, &self.valid, num_classes, hyperparameters, 2, |_| Ok(()))
+    }
+
+    /// Chooses among `penalties`, from a few epochs on.
+    fn search(&self, penalties: &[f64], num_threads: usize) -> (Fitted, Search) {
+        let hyperparameters = Hyperparameters { max_epochs: 5, ..self.to_the_end() };
+        let mut fitted = self.fit(&hyperparameters).unwrap();
+        let (train, valid) = (&self.train, &self.valid);
+        let search =
+            choose_penalty(&mut fitted, train, valid, &hyperparameters, penalties, num_threads);
+        (fitted, search.unwrap().unwrap())
     }
 
     /// Long enough, and without early stopping, to reach the optimum.
@@ -250,4 +261,60 @@ fn a_fit_that_is_stopped_after_any_epoch_ends_with_the_bits_of_one_that_is_not()
         assert_eq!(first_epoch, Some(1));
         checkpoint.remove().unwrap();
     }
+}
+
+#[test]
+fn the_optimum_for_a_penalty_is_that_of_scikit_learn() {
+    let golden = Golden::load();
+    let (fitted, search) = golden.search(&[golden.number("l2_penalty")], 2);
+    assert_eq!(search.candidates.len(), 2, "the best is visited twice");
+    let expected = golden.number("valid_loss");
+    let found = search.candidates[1].valid_loss;
+    assert!((found / expected - 1.0).abs() < 2e-3, "{found} instead of {expected}");
+    assert!(fitted.valid_loss <= found);
+}
+
+#[test]
+fn the_penalty_with_the_lowest_validation_loss_is_chosen() {
+    let golden = Golden::load();
+    let penalties = [1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
+    let (fitted, search) = golden.search(&penalties, 2);
+    // Each alone, to its optimum.
+    let losses = penalties.map(|penalty| {
+        let alone = Hyperparameters { l2_penalty: penalty, ..golden.to_the_end() };
+        golden.fit(&alone).unwrap().history.last().unwrap().valid.loss
+    });
+    let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(fitted.valid_loss < lowest * 1.005, "{} {losses:?} {search:?}", fitted.valid_loss);
+    let index = losses.iter().position(|&loss| loss == lowest).unwrap();
+    assert_eq!(search.chosen, Some(penalties[index]), "{losses:?} {search:?}");
+    assert!(search.candidates.len() <= penalties.len(), "it goes on uphill: {search:?}");
+    let again = evaluate(&fitted.head, &golden.valid).loss;
+    assert_eq!(again, fitted.valid_loss);
+}
+
+#[test]
+fn the_search_has_the_same_bits_for_any_number_of_threads() {
+    let golden = Golden::load();
+    let penalties = [1e-2, 3e-2, 1e-1];
+    let (one, candidates) = golden.search(&penalties, 1);
+    for num_threads in 2..=4 {
+        let (other, others) = golden.search(&penalties, num_threads);
+        assert_eq!(candidates, others);
+        assert!(one.head == other.head, "{num_threads} threads");
+    }
+}
+
+#[test]
+fn a_few_validation_images_choose_nothing() {
+    let golden = Golden::load();
+    let hyperparameters = Hyperparameters { max_epochs: 2, ..golden.to_the_end() };
+    let mut fitted = golden.fit(&hyperparameters).unwrap();
+    let before = fitted.head.clone();
+    let mut valid = FeatureMatrix::new(golden.valid.num_features);
+    golden.valid.rows().take(5).for_each(|row| valid.push(row, 0));
+    let search =
+        choose_penalty(&mut fitted, &golden.train, &valid, &hyperparameters, &[1e-2], 1).unwrap();
+    assert_eq!(search, None);
+    assert!(fitted.head == before);
 }

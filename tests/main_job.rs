@@ -45,11 +45,23 @@ fn one_command_trains_and_the_other_commands_use_what_it_leaves() {
     let kept = &epochs[best - 1]["valid"]["loss"];
     assert!(epochs.iter().all(|epoch| epoch["valid"]["loss"].as_f64() >= kept.as_f64()));
 
+    // Chosen on valid, or the best epoch's.
+    let loss = metrics["valid"]["loss"].as_f64().unwrap();
+    assert!(loss <= kept.as_f64().unwrap() + 1e-6, "{loss} {kept}");
+    let num_valid = metadata["data"]["num_valid"].as_u64().unwrap();
+    assert_eq!(metadata["search"].is_null(), num_valid < 20, "{num_valid}: {metadata}");
+
     // evaluate finds on disk what the training found.
     let output = working_dir.run(&["evaluate"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let loss = format!("{:.4}", metrics["test"]["loss"].as_f64().unwrap());
     assert!(text(&output.stdout).contains(&loss), "{loss} is not in {}", text(&output.stdout));
+
+    // Ten views of each image are evaluated besides.
+    let output = working_dir.run(&["evaluate", "--views"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let found = text(&output.stdout);
+    assert!(found.contains(&loss) && found.contains("\nviews "), "{found}");
 
     // predict knows the images it was trained on, and says which file it cannot read.
     let image = working_dir.images("train", 2)[0].to_str().unwrap().to_owned();

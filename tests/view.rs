@@ -5,8 +5,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use ec2train::data::ten_crop::TenCrop;
 use ec2train::data::transform::{EvalTransform, Rectangle, Scratch};
-use ec2train::data::view::{ViewTransform, render};
+use ec2train::data::view::{ViewTransform, Views, render};
 use image::{Rgb, RgbImage};
 use proptest::prelude::*;
 
@@ -75,6 +76,31 @@ fn a_part_of_an_image_is_rendered_as_by_torchvision() {
         assert!(mean <= 0.5 && max <= 2, "{case:?}: mean {mean:.3}, max {max}");
     }
     assert!(golden.is_empty());
+}
+
+#[test]
+fn ten_crops_are_torchvisions() {
+    let eval = EvalTransform { mean: [0.0; 3], std: [1.0; 3], ..views().eval };
+    let golden = fs::read(golden("ten_crop.bin")).unwrap();
+    let mut golden = golden.chunks_exact(eval.output_len());
+    for (width, height) in [(60, 40), (31, 97), (200, 150)] {
+        for view in 0..TenCrop::NUM_VIEWS {
+            let mut found = vec![f32::NAN; eval.output_len()];
+            let (views, image) = (TenCrop { eval }, pattern(width, height));
+            views.apply(view, &content(1), &image, &mut Scratch::default(), &mut found);
+            let expected = golden.next().unwrap();
+            let differences =
+                found.iter().zip(expected).map(|(a, b)| (255.0 * a - f32::from(*b)).abs());
+            let mean = differences.sum::<f32>() / found.len() as f32;
+            assert!(mean <= 1.0, "{width}x{height}, view {view}: {mean}");
+            if view == 0 {
+                let mut alone = vec![f32::NAN; eval.output_len()];
+                eval.apply(&image, &mut Scratch::default(), &mut alone);
+                assert_eq!(found, alone);
+            }
+        }
+    }
+    assert!(golden.next().is_none());
 }
 
 #[test]

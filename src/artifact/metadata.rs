@@ -16,6 +16,7 @@ use crate::run::cpu_time::CpuTime;
 use crate::run::ec2::cost::CostEstimate;
 use crate::run::host::Host;
 use crate::train::fit::Hyperparameters;
+use crate::train::search::Search;
 
 /// Everything that is needed to use model.pth, and to tell where it came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,11 +52,17 @@ pub struct Metadata {
     pub train_from: TrainFrom,
     /// How the head was fitted.
     pub hyperparameters: Hyperparameters,
+    /// How the head's L2 penalty was chosen. `None` where it was not, or before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
+    /// Logits are divided by it before they become probabilities. `None`: they are not.
+    #[serde(default)]
+    pub temperature: Option<f64>,
     /// The epoch that was kept, from 1.
     pub best_epoch: usize,
     /// Epochs that were trained.
     pub num_epochs: usize,
-    /// Of the kept epoch.
+    /// Of the head that was kept.
     pub metrics: SplitMetrics,
     /// Whether the model took the place of the one from before, or was kept beside it because it is
     /// worse on the same test split.

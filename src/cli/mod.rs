@@ -40,7 +40,11 @@ enum Command {
     /// Train, test, save TrainedModels/model.pth (what happens without a command)
     Train,
     /// Evaluate the saved model on the test split
-    Evaluate,
+    Evaluate {
+        /// Also with ten views of each image, which takes ten times as long
+        #[arg(long)]
+        views: bool,
+    },
     /// Classify images with the saved model
     Predict(predict::Arguments),
     /// Write the saved model in the formats of other programs, into TrainedModels/export
@@ -97,7 +101,7 @@ impl Cli {
         }
         match command {
             Command::Train => train::run(&job),
-            Command::Evaluate => evaluate::run(&job),
+            Command::Evaluate { views } => evaluate::run(&job, views),
             Command::Predict(arguments) => predict::run(&job, &arguments),
             Command::Export(arguments) => export::run(&job, &arguments),
             Command::Check { json } => check::run(&job, json),

@@ -34,6 +34,14 @@ pub struct Scratch {
     pub(crate) crop: Vec<u8>,
 }
 
+/// Where the crop lies in the resized image, along one of its sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Start,
+    Middle,
+    End,
+}
+
 /// A part of an image, in whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rectangle {
@@ -96,10 +104,20 @@ impl EvalTransform {
     /// # Panics
     /// When `image` has no pixels.
     pub fn crop_rgb<'a>(&self, image: &RgbImage, scratch: &'a mut Scratch) -> &'a [u8] {
+        self.crop_at(image, [Place::Middle; 2], scratch)
+    }
+
+    /// The same, cut out from elsewhere: across, then down.
+    pub(super) fn crop_at<'a>(
+        &self,
+        image: &RgbImage,
+        places: [Place; 2],
+        scratch: &'a mut Scratch,
+    ) -> &'a [u8] {
         let (width, height) = image.dimensions();
         assert!(width > 0 && height > 0, "an image without pixels");
         let whole = Rectangle { left: 0, top: 0, width, height };
-        let shown = self.source_rectangle(width, height);
+        let shown = self.source_rectangle(width, height, places);
         scratch.resize(image, whole, shown, self.crop);
         &scratch.crop
     }
@@ -131,13 +149,18 @@ impl EvalTransform {
         }
     }
 
-    /// The part of a `width` x `height` image that the centre crop of the resized image shows:
-    /// left, top, width, height, in pixels of the source.
-    fn source_rectangle(&self, width: u32, height: u32) -> (f64, f64, f64, f64) {
+    /// The part of a `width` x `height` image that a crop of the resized image shows: left, top,
+    /// width, height, in pixels of the source.
+    fn source_rectangle(
+        &self,
+        width: u32,
+        height: u32,
+        [across, down]: [Place; 2],
+    ) -> (f64, f64, f64, f64) {
         let (resized_width, resized_height) =
             resized_size(width, height, self.resize.max(self.crop));
-        let (left, source_width) = source_span(width, resized_width, self.crop);
-        let (top, source_height) = source_span(height, resized_height, self.crop);
+        let (left, source_width) = source_span(width, resized_width, self.crop, across);
+        let (top, source_height) = source_span(height, resized_height, self.crop, down);
         (left, top, source_width, source_height)
     }
 }
@@ -154,10 +177,14 @@ fn resized_size(width: u32, height: u32, resize: u32) -> (u64, u64) {
 
 /// One dimension of the crop, mapped back from the resized image: where it starts in the source,
 /// how much of the source it shows.
-fn source_span(source: u32, resized: u64, crop: u32) -> (f64, f64) {
+fn source_span(source: u32, resized: u64, crop: u32, place: Place) -> (f64, f64) {
     let (source, resized, crop) = (f64::from(source), resized as f64, f64::from(crop));
-    // Python's round, which torchvision's CenterCrop uses, takes halves to the even neighbour.
-    let offset = ((resized - crop) / 2.0).round_ties_even();
+    let offset = match place {
+        Place::Start => 0.0,
+        // Python's round, which torchvision's CenterCrop uses, takes halves to the even neighbour.
+        Place::Middle => ((resized - crop) / 2.0).round_ties_even(),
+        Place::End => resized - crop,
+    };
     let scale = source / resized;
     let start = offset * scale;
     // Rounding must not carry the end beyond the image.
@@ -180,8 +207,11 @@ mod tests {
     #[test]
     fn the_crop_starts_where_torchvisions_does() {
         // (229 - 224) / 2 = 2.5 goes to 2, (231 - 224) / 2 = 3.5 to 4.
-        assert_eq!(source_span(229, 229, 224), (2.0, 224.0));
-        assert_eq!(source_span(231, 231, 224), (4.0, 224.0));
-        assert_eq!(source_span(512, 256, 224), (32.0, 448.0));
+        let middle = |source, resized| source_span(source, resized, 224, Place::Middle);
+        assert_eq!(middle(229, 229), (2.0, 224.0));
+        assert_eq!(middle(231, 231), (4.0, 224.0));
+        assert_eq!(middle(512, 256), (32.0, 448.0));
+        assert_eq!(source_span(512, 256, 224, Place::Start), (0.0, 448.0));
+        assert_eq!(source_span(512, 256, 224, Place::End), (64.0, 448.0));
     }
 }

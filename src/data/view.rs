@@ -12,6 +12,26 @@ use crate::config;
 /// Separates the seeds of views from anything else that is derived from a content's hash.
 const SEED_CONTEXT: &str = "ec2train 2025 seed of an image's random view";
 
+/// What of an image is taken through the backbone.
+pub trait Views: Sync {
+    /// Values of a view: `3 * crop * crop`.
+    fn output_len(&self) -> usize;
+
+    /// Writes one view of `image`, whose file has this `content`, to `out`: `[crop, crop, 3]` f32,
+    /// normalized.
+    ///
+    /// # Panics
+    /// When `image` has no pixels, or `out` is not of that size.
+    fn apply(
+        &self,
+        view: u32,
+        content: &blake3::Hash,
+        image: &RgbImage,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    );
+}
+
 /// View 0 of an image is the eval transform's; every other one is a random crop, resized, and
 /// mirrored half of the time: torchvision's `RandomResizedCrop(crop, scale, ratio)` followed by
 /// `RandomHorizontalFlip(0.5)`.
@@ -41,12 +61,24 @@ impl ViewTransform {
         }
     }
 
-    /// Writes one view of `image`, whose file has this `content`, to `out`: `[crop, crop, 3]` f32,
-    /// normalized.
-    ///
-    /// # Panics
-    /// When `image` has no pixels, or `out` is not of that size.
-    pub fn apply(
+    /// Which part of an image of this width and height a view beyond 0 shows, and whether it is
+    /// mirrored.
+    pub fn draw(&self, view: u32, content: &blake3::Hash, size: (u32, u32)) -> (Rectangle, bool) {
+        let mut hasher = blake3::Hasher::new_derive_key(SEED_CONTEXT);
+        hasher.update(&self.seed.to_le_bytes());
+        hasher.update(content.as_bytes());
+        hasher.update(&view.to_le_bytes());
+        let mut rng = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
+        (random_crop(size, self.scale, self.ratio, &mut rng), rng.random())
+    }
+}
+
+impl Views for ViewTransform {
+    fn output_len(&self) -> usize {
+        self.eval.output_len()
+    }
+
+    fn apply(
         &self,
         view: u32,
         content: &blake3::Hash,
@@ -59,17 +91,6 @@ impl ViewTransform {
         }
         let (part, is_mirrored) = self.draw(view, content, image.dimensions());
         self.eval.normalize(render(image, part, is_mirrored, self.eval.crop, scratch), out);
-    }
-
-    /// Which part of an image of this width and height a view beyond 0 shows, and whether it is
-    /// mirrored.
-    pub fn draw(&self, view: u32, content: &blake3::Hash, size: (u32, u32)) -> (Rectangle, bool) {
-        let mut hasher = blake3::Hasher::new_derive_key(SEED_CONTEXT);
-        hasher.update(&self.seed.to_le_bytes());
-        hasher.update(content.as_bytes());
-        hasher.update(&view.to_le_bytes());
-        let mut rng = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
-        (random_crop(size, self.scale, self.ratio, &mut rng), rng.random())
     }
 }
 
@@ -90,9 +111,14 @@ pub fn render<'a>(
     // As after a crop: what lies around the part does not shine into its edges.
     scratch.resize(image, part, (0.0, 0.0, width.into(), height.into()), side);
     if is_mirrored {
-        for row in scratch.crop.chunks_exact_mut(side as usize * 3) {
-            row.as_chunks_mut::<3>().0.reverse();
-        }
+        mirror(&mut scratch.crop, side);
     }
     &scratch.crop
+}
+
+/// Mirrors `[side, side, 3]` left to right.
+pub(super) fn mirror(pixels: &mut [u8], side: u32) {
+    for row in pixels.chunks_exact_mut(side as usize * 3) {
+        row.as_chunks_mut::<3>().0.reverse();
+    }
 }

@@ -16,6 +16,7 @@ pub(super) struct Description<'a> {
     description: &'a str,
     class_names: &'a [String],
     transform: &'a Transform,
+    temperature: Option<f64>,
 }
 
 impl<'a> Description<'a> {
@@ -28,10 +29,12 @@ impl<'a> Description<'a> {
             description: &metadata.description,
             class_names: &metadata.class_names,
             transform: &metadata.transform,
+            temperature: metadata.temperature,
         }
     }
 
-    /// For formats that map text to text: `class_names` is a JSON array, `transform` a JSON object.
+    /// For formats that map text to text: `class_names` is a JSON array, `transform` a JSON object,
+    /// `temperature` a JSON number or null.
     pub(super) fn pairs(&self) -> Result<Vec<(&'static str, String)>> {
         Ok(vec![
             ("program", self.program.to_owned()),
@@ -41,6 +44,7 @@ impl<'a> Description<'a> {
             ("description", self.description.to_owned()),
             ("class_names", serde_json::to_string(self.class_names).map_err(internal)?),
             ("transform", serde_json::to_string(self.transform).map_err(internal)?),
+            ("temperature", serde_json::to_string(&self.temperature).map_err(internal)?),
         ])
     }
 

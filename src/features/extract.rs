@@ -18,7 +18,7 @@ use crate::config::{CHUNK, NUM_FEATURES};
 use crate::data::decode::decode;
 use crate::data::image_file::{self, ImageFile};
 use crate::data::transform::Scratch;
-use crate::data::view::ViewTransform;
+use crate::data::view::Views;
 use crate::error::Result;
 use crate::model::backbone::{self, Backbone};
 use crate::model::resnet::LAYER4_INPUT_LEN;
@@ -75,13 +75,13 @@ pub struct Used {
 pub fn extract(
     requests: &[Request],
     is_known: impl Fn(&blake3::Hash, u32) -> bool + Sync,
-    transform: &ViewTransform,
+    views: &dyn Views,
     backbone: &Backbone,
     num_workers: usize,
     on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
 ) -> Result<()> {
     let keep = Keep::Features;
-    extract_and_keep(keep, requests, is_known, transform, backbone, num_workers, on_outcome)
+    extract_and_keep(keep, requests, is_known, views, backbone, num_workers, on_outcome)
 }
 
 /// What is kept of an image on its way through the backbone.
@@ -101,7 +101,7 @@ pub fn extract_and_keep(
     keep: Keep,
     requests: &[Request],
     is_known: impl Fn(&blake3::Hash, u32) -> bool + Sync,
-    transform: &ViewTransform,
+    views: &dyn Views,
     backbone: &Backbone,
     num_workers: usize,
     mut on_outcome: impl FnMut(usize, Outcome) -> Result<()>,
@@ -114,7 +114,7 @@ pub fn extract_and_keep(
     let mut result = Ok(());
     thread::scope(|scope| {
         for _ in 0..num_workers.clamp(1, chunks.len().max(1)) {
-            let mut worker = Worker::new(keep, transform, backbone.worker(), &is_known);
+            let mut worker = Worker::new(keep, views, backbone.worker(), &is_known);
             let (chunks, next, failed, sender) = (&chunks, &next, &failed, sender.clone());
             scope.spawn(move || {
                 while !failed.load(Ordering::Relaxed) {
@@ -157,7 +157,7 @@ fn chunks(num_requests: usize, num_workers: usize) -> Vec<Range<usize>> {
 
 /// What a thread needs to compute chunks without allocating for each image.
 struct Worker<'a, K> {
-    transform: &'a ViewTransform,
+    views: &'a dyn Views,
     backbone: backbone::Worker,
     is_known: &'a K,
     scratch: Scratch,
@@ -172,19 +172,14 @@ struct Worker<'a, K> {
 }
 
 impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
-    fn new(
-        keep: Keep,
-        transform: &'a ViewTransform,
-        backbone: backbone::Worker,
-        is_known: &'a K,
-    ) -> Self {
+    fn new(keep: Keep, views: &'a dyn Views, backbone: backbone::Worker, is_known: &'a K) -> Self {
         let num_kept = if keep == Keep::Activations { CHUNK } else { 0 };
         Worker {
-            transform,
+            views,
             backbone,
             is_known,
             scratch: Scratch::default(),
-            pixels: vec![0.0; CHUNK * transform.eval.output_len()],
+            pixels: vec![0.0; CHUNK * views.output_len()],
             features: vec![0.0; CHUNK * NUM_FEATURES],
             activations: vec![0; num_kept * LAYER4_INPUT_LEN],
             waiting: Vec::with_capacity(CHUNK),
@@ -205,9 +200,9 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
             let content = used.content;
             outcomes.push(Outcome::Used(Box::new(used)));
             for view in (0..request.num_views).filter(|&view| !(self.is_known)(&content, view)) {
-                let image_len = self.transform.eval.output_len();
+                let image_len = self.views.output_len();
                 let pixels = &mut self.pixels[self.waiting.len() * image_len..][..image_len];
-                self.transform.apply(view, &content, &image, &mut self.scratch, pixels);
+                self.views.apply(view, &content, &image, &mut self.scratch, pixels);
                 self.waiting.push((outcomes.len() - 1, view));
                 if self.waiting.len() == CHUNK {
                     self.compute(&mut outcomes)?;
@@ -224,7 +219,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         if num_views == 0 {
             return Ok(());
         }
-        let pixels = &self.pixels[..num_views * self.transform.eval.output_len()];
+        let pixels = &self.pixels[..num_views * self.views.output_len()];
         let features = &mut self.features[..num_views * NUM_FEATURES];
         let activations = self.activations.get_mut(..num_views * LAYER4_INPUT_LEN);
         self.backbone.forward_with_cut(pixels, features, activations)?;

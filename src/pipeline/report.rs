@@ -45,6 +45,13 @@ pub(super) fn log_test(test: &Metrics) {
     log::info!("Testing Accuracy: {:.6}", test.top1_accuracy);
 }
 
+pub(super) fn log_temperature(temperature: Option<f64>) {
+    match temperature {
+        Some(temperature) => log::info!("temperature of the probabilities: {temperature:.3}"),
+        None => log::info!("too few images in valid for a temperature of the probabilities"),
+    }
+}
+
 pub(super) fn warn_if_guessing(valid: &Metrics, num_classes: usize) {
     let chance = (num_classes as f64).ln();
     if num_classes > 1 && valid.loss >= chance {

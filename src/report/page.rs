@@ -23,8 +23,7 @@ const SCRIPT: &str = include_str!("sort.js");
 /// [`Error::Internal`](crate::error::Error::Internal) when a plot cannot be drawn.
 pub(super) fn render(run: &RunRecord) -> Result<Markup> {
     let metadata = run.metadata;
-    // The head's own probabilities: model.json has no temperature.
-    let predictions = predict(run.head, run.test, 1.0);
+    let predictions = predict(run.head, run.test, metadata.temperature.unwrap_or(1.0));
     let confusion = Confusion::new(metadata.class_names.len(), &predictions);
     let calibration = Calibration::new(&predictions);
     let sections = [
@@ -33,7 +32,7 @@ pub(super) fn render(run: &RunRecord) -> Result<Markup> {
         sections::confused_pairs(run, &predictions, &confusion),
         sections::top_losses(run, &predictions),
         sections::class_table(run, &confusion),
-        sections::calibration(&calibration)?,
+        sections::calibration(&calibration, metadata.temperature)?,
         sections::data(run)?,
         sections::machine(run)?,
         sections::origin(run),

@@ -25,7 +25,7 @@ use crate::kernels::isa::Isa;
 use crate::model::head::Head;
 
 /// The last digit is raised with every change of the layout or of the fit's arithmetic.
-const MAGIC: &[u8; 8] = b"ec2fit 1";
+const MAGIC: &[u8; 8] = b"ec2fit 2";
 /// Time between two writings. An epoch on the dog breeds takes a third of a second, writing its 6 MB
 /// to a slow disk half as long.
 const INTERVAL: Duration = Duration::from_secs(2);

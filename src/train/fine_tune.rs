@@ -120,8 +120,12 @@ pub fn fine_tune(
         on_epoch(&epoch)?;
         let values = sgd.parameters.iter().map(|parameter| layer4::to_vec(&parameter.value));
         let values: Vec<Vec<f32>> = values.collect::<Result<_>>()?;
-        let lowest = history.get(best_epoch.wrapping_sub(1)).map(|best| best.valid.loss);
-        if lowest.is_none_or(|lowest| epoch.valid.loss < lowest) {
+        let lowest = if best_epoch > num_head_epochs {
+            history[best_epoch - 1].valid.loss
+        } else {
+            fitted.valid_loss
+        };
+        if epoch.valid.loss < lowest {
             best_epoch = epoch.epoch;
             best.clone_from(&values);
         }

@@ -106,6 +106,8 @@ pub struct Epoch {
 pub struct Fitted {
     /// On plain features: centring and scaling are folded into it.
     pub head: Head,
+    /// Of the head, in nats.
+    pub valid_loss: f64,
     /// The epoch with the lowest validation loss, from 1.
     pub best_epoch: usize,
     /// All epochs.
@@ -168,7 +170,7 @@ struct Kept<'a> {
     last: Option<State>,
 }
 
-fn on_threads<T: Send>(
+pub(super) fn on_threads<T: Send>(
     num_threads: usize,
     compute: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
@@ -253,7 +255,8 @@ fn fit_here(
         return Err(Error::Internal("no epoch was trained".into()));
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
-    Ok(Fitted { head, best_epoch, history })
+    let valid_loss = history[best_epoch - 1].valid.loss;
+    Ok(Fitted { head, valid_loss, best_epoch, history })
 }
 
 impl Kept<'_> {

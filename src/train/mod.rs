@@ -4,9 +4,16 @@ pub mod checkpoint;
 #[cfg(feature = "torch")]
 pub mod fine_tune;
 pub mod fit;
+mod lbfgs;
+mod objective;
 mod optimizer;
+mod packing;
 mod scaling;
 pub mod schedule;
+pub mod search;
 #[cfg(feature = "torch")]
 pub mod sgd;
+mod softmax;
+pub mod temperature;
 mod update;
+mod vector;

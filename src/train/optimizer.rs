@@ -5,7 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::packing;
 use super::scaling::Scaling;
+use super::softmax::subtract_target;
 use super::update::{Step, Update};
 use crate::features::FeatureMatrix;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
@@ -13,9 +15,6 @@ use crate::kernels::gemm_transposed::gemm_transposed;
 use crate::kernels::isa::Isa;
 use crate::model::head::Head;
 
-/// Features of a block, which is computed by one thread. Sums over blocks are taken in their order,
-/// so that the result does not depend on the number of threads.
-const BLOCK_LEN: usize = 128;
 /// Adam (Kingma and Ba 2015) on the mean cross-entropy plus the L2 penalty.
 ///
 /// The penalty is part of the loss, not decoupled as in AdamW, so that the optimum is that of
@@ -73,10 +72,8 @@ impl<'a> Adam<'a> {
         l2_penalty: f64,
     ) -> Self {
         let isa = Isa::fastest();
-        let blocks: Vec<Block> = (0..train.num_features)
-            .step_by(BLOCK_LEN)
-            .map(|first| {
-                let features = first..train.num_features.min(first + BLOCK_LEN);
+        let blocks: Vec<Block> = packing::blocks(train.num_features)
+            .map(|features| {
                 let weights = PackedWeights::zeros(isa, features.len(), num_classes);
                 let zeros = vec![0.0; weights.values().len()];
                 Block {
@@ -154,20 +151,8 @@ impl<'a> Adam<'a> {
 
     /// The parameters as they are, for scaled features.
     pub(super) fn head(&self) -> Head {
-        let num_features = self.train.num_features;
-        let mut weight = vec![0.0; self.num_classes * num_features];
-        for block in &self.blocks {
-            let panel = block.weights.panel();
-            let panels = block.weights.values().chunks_exact(panel * block.features.len());
-            for (class, panel_values) in panels.enumerate() {
-                for (feature, values) in block.features.clone().zip(panel_values.chunks(panel)) {
-                    let classes = class * panel..self.num_classes;
-                    for (class, &value) in classes.zip(values) {
-                        weight[class * num_features + feature] = value;
-                    }
-                }
-            }
-        }
+        let weights = self.blocks.iter().map(|block| &block.weights);
+        let weight = packing::unpack(weights, self.train.num_features, self.num_classes);
         Head { weight, bias: self.bias.values.clone() }
     }
 
@@ -201,17 +186,8 @@ impl<'a> Adam<'a> {
         let mut bias_gradients = vec![0.0f32; num_classes];
         let mut gradients = vec![0.0f32; num_classes];
         for (row, (logits, &target)) in logits.chunks_exact(num_classes).zip(targets).enumerate() {
-            let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
-            for (gradient, &logit) in gradients.iter_mut().zip(logits) {
-                *gradient = (logit - max).exp();
-                sum += *gradient;
-            }
-            let scale = 1.0 / (sum * batch_len as f32);
-            for gradient in &mut gradients {
-                *gradient *= scale;
-            }
-            gradients[target] -= 1.0 / batch_len as f32;
+            gradients.copy_from_slice(logits);
+            subtract_target(&mut gradients, target, batch_len);
             for (sum, &gradient) in bias_gradients.iter_mut().zip(&gradients) {
                 *sum += gradient;
             }

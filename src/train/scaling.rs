@@ -4,16 +4,22 @@ use crate::error::{Error, Result};
 use crate::features::FeatureMatrix;
 use crate::model::head::Head;
 
-/// Centres features and divides them by one number, so that their mean variance is one.
+/// A feature whose deviation is less than this part of the root of the mean variance is divided by
+/// that part: one that almost never differs from zero says little, and must not say it loudly.
+const MIN_DEVIATION: f64 = 0.1;
+
+/// Centres each feature and divides it by its standard deviation.
 ///
-/// With a bias that is not penalized this changes nothing in the optimum but makes it quick to
+/// Centring changes nothing in the optimum, with a bias that is not penalized, but makes it quick to
 /// reach: the mean of ResNet50's features, which are never negative, is otherwise by far the
-/// direction of largest curvature.
+/// direction of largest curvature. Dividing makes the L2 penalty weigh every feature alike.
 pub(super) struct Scaling {
     /// `[F]` f32.
     mean: Vec<f32>,
-    /// Root of the mean variance.
-    deviation: f64,
+    /// `[F]`, none zero.
+    deviation: Vec<f64>,
+    /// `[F]` f32, one over the deviation.
+    factor: Vec<f32>,
 }
 
 impl Scaling {
@@ -25,48 +31,110 @@ impl Scaling {
                 *mean += f64::from(value) / num_samples;
             }
         }
-        let mut variance = 0.0;
+        let mut variance = vec![0.0f64; train.num_features];
         for row in train.rows() {
-            let distance: f64 =
-                mean.iter().zip(row).map(|(mean, &value)| (f64::from(value) - mean).powi(2)).sum();
-            variance += distance / (num_samples * train.num_features as f64);
+            for ((variance, mean), &value) in variance.iter_mut().zip(&mean).zip(row) {
+                *variance += (f64::from(value) - mean).powi(2) / num_samples;
+            }
         }
+        let mean_variance = variance.iter().sum::<f64>() / variance.len() as f64;
         let mean_square = mean.iter().map(|value| value * value).sum::<f64>() / mean.len() as f64;
         // Rounding alone leaves some 1e-32; features of f32 that differ at all leave far more.
-        if !(variance.is_finite() && variance > 1e-16 * mean_square) {
+        if !(mean_variance.is_finite() && mean_variance > 1e-16 * mean_square) {
             return Err(Error::Diverged {
-                reason: format!("the features of all train images are alike (variance {variance})"),
+                reason: format!(
+                    "the features of all train images are alike (variance {mean_variance})"
+                ),
                 remedy: "Check the weights file: a network of zeros or NaN gives such features."
                     .into(),
             });
         }
-        let mean: Vec<f32> = mean.iter().map(|&value| value as f32).collect();
-        Ok(Scaling { mean, deviation: variance.sqrt() })
+        let least = MIN_DEVIATION * mean_variance.sqrt();
+        let deviation: Vec<f64> =
+            variance.iter().map(|variance| variance.sqrt().max(least)).collect();
+        Ok(Scaling {
+            mean: mean.iter().map(|&value| value as f32).collect(),
+            factor: deviation.iter().map(|deviation| (1.0 / deviation) as f32).collect(),
+            deviation,
+        })
     }
 
     /// Writes centred and scaled features to `out`, both from the feature `first` on.
     pub(super) fn apply(&self, first: usize, features: &[f32], out: &mut [f32]) {
-        let factor = (1.0 / self.deviation) as f32;
-        let mean = &self.mean[first..];
-        for ((out, &value), &mean) in out.iter_mut().zip(features).zip(mean) {
+        let (mean, factor) = (&self.mean[first..], &self.factor[first..]);
+        for (((out, &value), &mean), &factor) in out.iter_mut().zip(features).zip(mean).zip(factor)
+        {
             *out = (value - mean) * factor;
         }
     }
 
     /// The head that gives the same logits on plain features.
     pub(super) fn fold_into(&self, head: &Head) -> Head {
-        let factor = 1.0 / self.deviation;
         let mut folded = head.clone();
         let rows = folded.weight.chunks_exact_mut(self.mean.len());
         for (row, bias) in rows.zip(&mut folded.bias) {
             let mut shift = 0.0;
-            for (weight, &mean) in row.iter_mut().zip(&self.mean) {
-                let scaled = f64::from(*weight) * factor;
+            for ((weight, &mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation)
+            {
+                let scaled = f64::from(*weight) / deviation;
                 shift += scaled * f64::from(mean);
                 *weight = scaled as f32;
             }
             *bias = (f64::from(*bias) - shift) as f32;
         }
         folded
+    }
+
+    /// The head for scaled features that [`Scaling::fold_into`] makes this one of.
+    pub(super) fn unfold(&self, folded: &Head) -> Head {
+        let mut head = folded.clone();
+        let rows = head.weight.chunks_exact_mut(self.mean.len());
+        for (row, bias) in rows.zip(&mut head.bias) {
+            let mut shift = 0.0;
+            for ((weight, &mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation)
+            {
+                shift += f64::from(*weight) * f64::from(mean);
+                *weight = (f64::from(*weight) * deviation) as f32;
+            }
+            *bias = (f64::from(*bias) + shift) as f32;
+        }
+        head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folded_head_gives_the_logits_of_the_scaled_features_and_is_unfolded_again() {
+        let mut train = FeatureMatrix::new(3);
+        // The last feature is constant.
+        for (index, row) in [[0.0, 2.0, 5.0], [1.0, 6.0, 5.0], [5.0, 4.0, 5.0]].iter().enumerate() {
+            train.push(row, index);
+        }
+        let scaling = Scaling::of(&train).unwrap();
+        let head = Head { weight: vec![1.0, -2.0, 3.0, 0.5, 4.0, -1.0], bias: vec![0.25, -3.0] };
+        let folded = scaling.fold_into(&head);
+        for row in train.rows() {
+            let mut scaled = [0.0; 3];
+            scaling.apply(0, row, &mut scaled);
+            let pairs = head.pack().logits(&scaled).into_iter().zip(folded.pack().logits(row));
+            pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-4, "{a} {b}"));
+        }
+        let mut column: Vec<f32> = Vec::new();
+        for row in train.rows() {
+            let mut scaled = [0.0; 3];
+            scaling.apply(0, row, &mut scaled);
+            column.push(scaled[1]);
+        }
+        assert!(column.iter().sum::<f32>().abs() < 1e-6);
+        assert!((column.iter().map(|value| value * value).sum::<f32>() / 3.0 - 1.0).abs() < 1e-6);
+        let unfolded = scaling.unfold(&folded);
+        for (a, b) in
+            unfolded.weight.iter().chain(&unfolded.bias).zip(head.weight.iter().chain(&head.bias))
+        {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
     }
 }

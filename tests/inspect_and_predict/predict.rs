@@ -80,6 +80,25 @@ fn one_image_alone_equals_the_same_image_among_others() {
 }
 
 #[test]
+fn probabilities_are_those_at_the_temperature_of_model_json() {
+    let working_dir = WorkingDir::with_features();
+    assert!(working_dir.run(&[]).status.success());
+    let mut metadata = working_dir.metadata();
+    assert!(metadata["temperature"].is_null(), "valid has too few images for one");
+    metadata["temperature"] = serde_json::json!(2.0);
+    let path = working_dir.path("TrainedModels/model.json");
+    fs::write(&path, serde_json::to_vec(&metadata).unwrap()).unwrap();
+    let image = working_dir.images("test", 1)[0].clone();
+    let output = working_dir.run(&["predict", "--json", image.to_str().unwrap()]);
+    let predictions: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let logits: Vec<f64> = serde_json::from_value(predictions[0]["logits"].clone()).unwrap();
+    let sum: f64 = logits.iter().map(|logit| (logit / 2.0).exp()).sum();
+    let top = &predictions[0]["top"][0];
+    let expected = (logits[top["idx"].as_u64().unwrap() as usize] / 2.0).exp() / sum;
+    assert!((top["probability"].as_f64().unwrap() - expected).abs() < 1e-6, "{top} {expected}");
+}
+
+#[test]
 fn the_top_classes_are_the_sorted_probabilities_of_the_logits() {
     let class_names = trained().class_names();
     for top_k in [3, 100] {

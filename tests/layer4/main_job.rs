@@ -68,7 +68,7 @@ fn a_trained_layer4_is_saved_evaluated_and_kept_apart() {
 
     // Through the network of model.pth, from the image files.
     if tuned.metadata.promoted {
-        let evaluation = evaluate_saved(&job(TrainFrom::Layer4)).unwrap();
+        let evaluation = evaluate_saved(&job(TrainFrom::Layer4), false).unwrap();
         assert_eq!(evaluation.test, tuned.metadata.metrics.test);
     }
     let again = train(&job(TrainFrom::Layer4)).unwrap();

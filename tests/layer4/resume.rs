@@ -23,7 +23,7 @@ fn fitted() -> Fitted {
     let metrics = Metrics { loss: 9.0, top1_accuracy: 0.0, top5_accuracy: 1.0, num_samples: 2 };
     let epoch = Epoch { epoch: 1, learning_rate: 1e-3, train: metrics, valid: metrics };
     let head = Head { weight: vec![0.0; NUM_CLASSES * 2048], bias: vec![0.0; NUM_CLASSES] };
-    Fitted { head, best_epoch: 1, history: vec![epoch] }
+    Fitted { head, valid_loss: epoch.valid.loss, best_epoch: 1, history: vec![epoch] }
 }
 
 #[test]

@@ -8,13 +8,19 @@ use crate::report::calibration::Calibration;
 use crate::report::format::{count, percent};
 use crate::report::plots::reliability;
 
-/// The reliability curve with its figures.
-pub(in crate::report) fn calibration(calibration: &Calibration) -> Result<Section> {
+/// The reliability curve with its figures. The probabilities are those at `temperature`.
+pub(in crate::report) fn calibration(
+    calibration: &Calibration,
+    temperature: Option<f64>,
+) -> Result<Section> {
     let body = html! {
         p {
             "Expected calibration error: " strong { (percent(calibration.expected_error)) }
             ", over 15 bins of equal width on the test split. It is the mean distance between how sure the \
              model is and how often it is right; zero is best."
+            @if let Some(temperature) = temperature {
+                " Logits are divided by " (format!("{temperature:.3}")) " first, the temperature fitted on valid."
+            }
         }
         div.plots {
             (reliability(calibration)?)

@@ -21,6 +21,7 @@ pub(in crate::report) fn origin(run: &RunRecord) -> Section {
                 "learning rate " (settings.learning_rate) ", L2 penalty " (settings.l2_penalty) ", batches of "
                 (settings.batch_size) ", at most " (settings.max_epochs) " epochs, seed " (settings.seed)
                 "; kept epoch " (metadata.best_epoch) " of " (metadata.num_epochs)
+                @if let Some(search) = &metadata.search { "; " (search.to_string()) }
             }
             dt { "Machine" } dd {
                 @if let Some(instance) = &host.instance { (instance) "; " }

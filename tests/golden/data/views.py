@@ -4,6 +4,9 @@
 
 views.bin        for every entry of CASES the output of torchvision's crop, resize and flip on the
                  pattern of that size, [side, side, 3] u8
+ten_crop.bin     for every size of TEN_CROPS the centre and the four corners (left before right, top
+                 before bottom) of the pattern of that size, resized to 32, [24, 24, 3] u8 each, the
+                 mirrored crop after each
 random_crop.txt  what torchvision's RandomResizedCrop.get_params draws: `means` of left, top, width,
                  height and area for a size of image, and the `fallback` rectangle, left, top,
                  width and height, of a size in which nothing that is drawn fits
@@ -37,6 +40,9 @@ CASES = [
     (97, 131, 50, 60, 9, 12, False, 32),
 ]
 
+# (width, height)
+TEN_CROPS = [(60, 40), (31, 97), (200, 150)]
+
 
 def write_views() -> None:
     with open(HERE / "views.bin", "wb") as out:
@@ -47,6 +53,16 @@ def write_views() -> None:
             if mirrored:
                 view = F.horizontal_flip(view)
             out.write(np.asarray(view).tobytes())
+
+
+def write_ten_crops() -> None:
+    with open(HERE / "ten_crop.bin", "wb") as out:
+        for width, height in TEN_CROPS:
+            resized = F.resize(pattern(width, height), 32, antialias=True)
+            *corners, centre = F.five_crop(resized, 24)
+            for view in [centre, *corners]:
+                out.write(np.asarray(view).tobytes())
+                out.write(np.asarray(F.horizontal_flip(view)).tobytes())
 
 
 def draw(width: int, height: int, scale: tuple[float, float]) -> tuple[int, int, int, int]:
@@ -72,4 +88,5 @@ def write_random_crop() -> None:
 
 if __name__ == "__main__":
     write_views()
+    write_ten_crops()
     write_random_crop()

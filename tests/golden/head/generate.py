@@ -27,7 +27,8 @@ train_targets, valid_targets = targets[:NUM_TRAIN], targets[NUM_TRAIN:]
 
 # The scaling that the fit uses, so that the same penalty means the same thing.
 mean = train.astype(np.float64).mean(0)
-deviation = np.sqrt(train.astype(np.float64).var(0).mean())
+variance = train.astype(np.float64).var(0)
+deviation = np.maximum(np.sqrt(variance), 0.1 * np.sqrt(variance.mean()))
 x, x_valid = (train - mean) / deviation, (valid - mean) / deviation
 
 # scikit-learn minimizes C * sum of losses + |W|^2 / 2.

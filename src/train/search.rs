@@ -1,0 +1,217 @@
+//! The choice of the L2 penalty on the validation split.
+//!
+//! The objective is convex: for each penalty there is one optimum, to which L-BFGS goes on from where
+//! the epochs ended, or from the optimum for the penalty before.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::fit::{Fitted, Hyperparameters, on_threads};
+use super::lbfgs::Lbfgs;
+use super::objective::Objective;
+use super::scaling::Scaling;
+use super::temperature;
+use super::vector::Vector;
+use crate::error::Result;
+use crate::evaluate::evaluate;
+use crate::features::FeatureMatrix;
+use crate::model::head::Head;
+
+/// Images of valid below which the penalty is not chosen: their loss is mostly chance.
+const MIN_VALID: usize = 20;
+/// The next penalty is tried as long as the validation loss falls by this part of it.
+const MIN_GAIN: f64 = 1e-3;
+/// An optimum is near enough to compare penalties when a step lowers the objective by less than this part
+/// of it.
+const TOLERANCE: f64 = 5e-4;
+/// The same for the penalty that is chosen.
+const FINE_TOLERANCE: f64 = 1e-4;
+
+/// A penalty that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// As [`config::L2_PENALTY`](crate::config::L2_PENALTY).
+    pub l2_penalty: f64,
+    /// At its optimum, in nats.
+    pub valid_loss: f64,
+    /// Passes over the train split.
+    pub num_passes: usize,
+}
+
+/// How the penalty was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// Of the head that was kept; `None` when that is the best epoch's.
+    pub chosen: Option<f64>,
+    /// In the order in which they were tried.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Tries the optima for some of `penalties`, from that of the epochs on to greater or to smaller ones, as
+/// long as the validation loss falls; goes on further to the best of them. Puts the head with the lowest validation loss into
+/// `fitted`, if that is lower than the best epoch's. `None` when there is nothing to choose from, or
+/// too few images to choose on.
+///
+/// The result does not depend on `num_threads`.
+///
+/// # Errors
+/// [`Error::Stopped`](crate::error::Error::Stopped); those of the scaling.
+pub fn choose_penalty(
+    fitted: &mut Fitted,
+    train: &FeatureMatrix,
+    valid: &FeatureMatrix,
+    hyperparameters: &Hyperparameters,
+    penalties: &[f64],
+    num_threads: usize,
+) -> Result<Option<Search>> {
+    if penalties.is_empty() {
+        return Ok(None);
+    }
+    if valid.targets.len() < MIN_VALID {
+        log::warn!(
+            "valid has {} images, fewer than {MIN_VALID}: too few to choose the L2 penalty on",
+            valid.targets.len()
+        );
+        return Ok(None);
+    }
+    on_threads(num_threads, || {
+        let scaling = Scaling::of(train)?;
+        let mut climb = Climb::new(fitted, train, valid, &scaling, hyperparameters.l2_penalty);
+        let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
+        let origin = climb.descent.at.clone();
+        let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
+        // A greater penalty makes a head less sure of itself.
+        let [likely, other] =
+            if climb.is_too_sure() { [greater, smaller] } else { [smaller, greater] };
+        if climb.go(&likely, first)? >= first {
+            climb.descent.at = origin;
+            climb.go(&other, first)?;
+        }
+        if let Some(Best { l2_penalty, at, .. }) = &climb.best {
+            let (l2_penalty, at) = (*l2_penalty, at.clone());
+            climb.descent.at = at;
+            climb.visit(l2_penalty, FINE_TOLERANCE)?;
+        }
+        let mut search = Search { chosen: None, candidates: climb.candidates };
+        if let Some(best) = climb.best
+            && best.valid_loss < fitted.valid_loss
+        {
+            search.chosen = Some(best.l2_penalty);
+            (fitted.head, fitted.valid_loss) = (best.head, best.valid_loss);
+        }
+        Ok(Some(search))
+    })
+}
+
+struct Climb<'a> {
+    descent: Lbfgs<'a>,
+    scaling: &'a Scaling,
+    valid: &'a FeatureMatrix,
+    num_features: usize,
+    candidates: Vec<Candidate>,
+    /// With the lowest validation loss.
+    best: Option<Best>,
+}
+
+struct Best {
+    l2_penalty: f64,
+    valid_loss: f64,
+    head: Head,
+    /// For scaled features.
+    at: Vector,
+}
+
+impl<'a> Climb<'a> {
+    fn new(
+        fitted: &Fitted,
+        train: &'a FeatureMatrix,
+        valid: &'a FeatureMatrix,
+        scaling: &'a Scaling,
+        l2_penalty: f64,
+    ) -> Self {
+        let objective = Objective::new(train, scaling, fitted.head.num_classes());
+        let start = Vector::of(&scaling.unfold(&fitted.head));
+        Climb {
+            descent: Lbfgs::new(objective, l2_penalty, start),
+            scaling,
+            valid,
+            num_features: train.num_features,
+            candidates: Vec::new(),
+            best: None,
+        }
+    }
+
+    /// Goes through `penalties` as long as the validation loss falls below `lowest`, which is
+    /// returned.
+    fn go(&mut self, penalties: &[f64], mut lowest: f64) -> Result<f64> {
+        for &penalty in penalties {
+            let before = lowest;
+            lowest = lowest.min(self.visit(penalty, TOLERANCE)?);
+            if lowest > before * (1.0 - MIN_GAIN) {
+                break;
+            }
+        }
+        Ok(lowest)
+    }
+
+    /// Whether the best head's probabilities on valid are too near to 0 and 1.
+    fn is_too_sure(&self) -> bool {
+        let best = self.best.as_ref();
+        best.and_then(|best| temperature::fit(&best.head, self.valid)).is_some_and(|it| it > 1.0)
+    }
+
+    /// The validation loss of the optimum for a penalty.
+    fn visit(&mut self, l2_penalty: f64, tolerance: f64) -> Result<f64> {
+        let before = self.descent.num_passes;
+        self.descent.change_penalty(l2_penalty);
+        self.descent.minimize(tolerance)?;
+        let head = self.scaling.fold_into(&self.descent.at.head(self.num_features));
+        let valid_loss = evaluate(&head, self.valid).loss;
+        let num_passes = self.descent.num_passes - before;
+        self.candidates.push(Candidate { l2_penalty, valid_loss, num_passes });
+        if self.best.as_ref().is_none_or(|best| valid_loss < best.valid_loss) {
+            let at = self.descent.at.clone();
+            self.best = Some(Best { l2_penalty, valid_loss, head, at });
+        }
+        Ok(valid_loss)
+    }
+}
+
+/// The greater of `penalties`, upwards, and the smaller ones, downwards.
+fn around(penalties: &[f64], middle: f64) -> (Vec<f64>, Vec<f64>) {
+    let mut greater: Vec<f64> = penalties.iter().copied().filter(|&it| it > middle).collect();
+    let mut smaller: Vec<f64> = penalties.iter().copied().filter(|&it| it < middle).collect();
+    greater.sort_by(f64::total_cmp);
+    smaller.sort_by(|a, b| b.total_cmp(a));
+    (greater, smaller)
+}
+
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.chosen {
+            Some(penalty) => write!(f, "L2 penalty {penalty} chosen on valid")?,
+            None => write!(f, "no L2 penalty better on valid than the best epoch")?,
+        }
+        f.write_str("; loss there:")?;
+        for (index, Candidate { l2_penalty, valid_loss, .. }) in self.candidates.iter().enumerate()
+        {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma} {l2_penalty}: {valid_loss:.4}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn penalties_are_tried_away_from_the_middle() {
+        let (greater, smaller) = around(&[1.0, 0.1, 10.0, 100.0, 0.01], 1.0);
+        assert_eq!(greater, [10.0, 100.0]);
+        assert_eq!(smaller, [0.1, 0.01]);
+        assert_eq!(around(&[0.1, 10.0], 1.0), (vec![10.0], vec![0.1]));
+    }
+}
