@@ -83,7 +83,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Somebody asked the run to end. Exit code 143, 130 or 75.
+    /// Somebody asked the run to end, or another machine of it failed. Exit code 143, 130, 75 or 69.
     #[error("stopped by {}\n  What is done is kept: the next start goes on from there.", _0.name())]
     Stopped(StopReason),
 
@@ -109,6 +109,26 @@ pub enum Error {
         what: String,
         /// The feature of Cargo.toml.
         feature: &'static str,
+    },
+
+    /// What the environment says cannot be. Exit code 64.
+    #[error("{reason}\n  {remedy}")]
+    Usage {
+        /// What is wrong with which variable.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
+    },
+
+    /// Another machine of the run cannot be reached, or does not fit. Exit code 69.
+    #[error("{peer} {reason}\n  {remedy}")]
+    Peer {
+        /// As in "rank 2 (algo-3)".
+        peer: String,
+        /// What it does or does not do.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
     },
 
     /// A library failed where no input of the user's is to blame. Exit code 70.
@@ -150,10 +170,10 @@ impl Error {
         match self {
             Error::InputMissing { .. } => 66,
             Error::BadData { .. } | Error::Diverged { .. } => 65,
-            Error::Download { .. } => 69,
+            Error::Download { .. } | Error::Peer { .. } => 69,
             Error::Busy { .. } => 75,
             Error::Stopped(reason) => reason.exit_code(),
-            Error::NotBuiltIn { .. } => 64,
+            Error::NotBuiltIn { .. } | Error::Usage { .. } => 64,
             Error::Internal(_) => 70,
             Error::Io { action, source, .. } => match (source.kind(), action) {
                 (io::ErrorKind::PermissionDenied, _) => 77,
