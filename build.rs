@@ -57,6 +57,8 @@ fn compile_native(libtorch_lib: &std::path::Path) {
         .include("native/include")
         // System headers: their warnings are not ours.
         .flag("-isystem")
+        .flag(include.join("torch/csrc/api/include"))
+        .flag("-isystem")
         .flag(include)
         .extra_warnings(true)
         // The work is done inside libtorch: more would only take longer to compile.

@@ -81,7 +81,9 @@ static FAREWELLS: Mutex<Vec<Farewell>> = Mutex::new(Vec::new());
 pub fn request(reason: StopReason) {
     let code = REASONS.iter().position(|&known| known == reason).unwrap_or(0) as u8 + 1;
     let first = REQUESTED.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-    if first && IS_INSTALLED.load(Ordering::SeqCst) {
+    // Who asks while the run ends because of another machine need not wait as long.
+    let hurries = requested() == Some(StopReason::Peer) && reason != StopReason::Peer;
+    if (first || hurries) && IS_INSTALLED.load(Ordering::SeqCst) {
         let end = move || {
             thread::sleep(reason.grace());
             end_now(reason)

@@ -1,0 +1,307 @@
+//! Tells the others that this process lives, and notices when one of them does not.
+//!
+//! One thread beats: it writes down this process's [`Beat`] in the store and reads all others'. A second
+//! one looks after the first, whose requests have no end when the network is cut. Neither does anything
+//! else, so that no computation, however long, is taken for a death.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::beat::{Beat, FINISHED, Failure, LEFT, Silence};
+use super::c10d::{Endpoint, Store};
+use super::peer::Peer;
+use super::rendezvous::key;
+use super::topology::Topology;
+use crate::config::HEARTBEAT_INTERVAL;
+use crate::error::{Error, Result};
+use crate::run::signals;
+
+/// Between two beats while this process waits for others.
+const EAGER_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The two threads. They end with the process.
+#[derive(Debug)]
+pub(super) struct Heartbeat(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    topology: Topology,
+    peers: Vec<Peer>,
+    state: Mutex<State>,
+    /// Something is to be told at once.
+    urgent: Condvar,
+    /// Rounds the first thread has completed.
+    num_rounds: AtomicU64,
+    is_waiting: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    own: Beat,
+    /// By rank, as last read.
+    others: Vec<Beat>,
+    /// Of this process, to be told to the others.
+    failure: Option<Failure>,
+}
+
+impl Heartbeat {
+    /// Has a rank's first beat in the store, before anybody looks for it.
+    ///
+    /// # Errors
+    /// When the store is gone.
+    pub(super) fn begin(store: &Store, topology: &Topology) -> Result<()> {
+        store.set(&key(topology, "beat", topology.rank), &encode(&Beat::default())?)
+    }
+
+    /// Starts with a connection of its own to the store at `master`.
+    ///
+    /// # Errors
+    /// When the store is gone, or the system gives no threads.
+    pub(super) fn start(topology: &Topology, master: &str, peers: Vec<Peer>) -> Result<Self> {
+        let store = Store::connect(&Endpoint {
+            host: master,
+            port: topology.master_port,
+            is_server: false,
+            num_workers: None,
+            timeout: topology.heartbeat_timeout,
+        })?;
+        let state = State {
+            own: Beat::default(),
+            others: vec![Beat::default(); peers.len()],
+            failure: None,
+        };
+        let shared = Arc::new(Shared {
+            topology: topology.clone(),
+            peers,
+            state: Mutex::new(state),
+            urgent: Condvar::new(),
+            num_rounds: AtomicU64::new(0),
+            is_waiting: AtomicBool::new(false),
+        });
+        let (beating, watching) = (shared.clone(), shared.clone());
+        spawn("heartbeat", move || beating.beat(&store))?;
+        spawn("heartbeat-watch", move || watching.watch())?;
+        Ok(Heartbeat(shared))
+    }
+
+    pub(super) fn peers(&self) -> &[Peer] {
+        &self.0.peers
+    }
+
+    /// Tells how many images of this rank's share are done.
+    pub(super) fn progress(&self, num_done: usize, num_images: usize) {
+        let mut state = self.0.lock();
+        state.own.num_done = num_done as u64;
+        state.own.num_images = num_images as u64;
+    }
+
+    /// Tells the others that this process has come to this meeting, or to [`FINISHED`].
+    pub(super) fn arrive(&self, meeting: u64) {
+        self.0.lock().own.meeting = meeting;
+        self.0.urgent.notify_all();
+    }
+
+    /// Who has not come to this meeting yet, with its last beat.
+    pub(super) fn missing(&self, meeting: u64) -> Vec<(&Peer, Beat)> {
+        let others = self.0.lock().others.clone();
+        let with_peers = self.0.peers.iter().zip(others);
+        with_peers
+            .filter(|(peer, beat)| peer.rank != self.0.topology.rank && beat.meeting < meeting)
+            .collect()
+    }
+
+    /// Looks more often for as long as `wait` takes.
+    pub(super) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.0.is_waiting.store(true, Ordering::Relaxed);
+        self.0.urgent.notify_all();
+        let result = wait();
+        self.0.is_waiting.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Waits up to `limit` until the others can read what this process last told.
+    pub(super) fn flush(&self, limit: Duration) {
+        let (before, until) = (self.0.num_rounds.load(Ordering::Relaxed), Instant::now() + limit);
+        self.waiting(|| {
+            // The round that is going on may have begun before.
+            while self.0.num_rounds.load(Ordering::Relaxed) < before + 2 && Instant::now() < until {
+                thread::sleep(EAGER_INTERVAL / 4);
+            }
+        });
+    }
+
+    /// Tells the others why this process fails, and waits up to `limit` until they have seen it.
+    pub(super) fn fail(&self, reason: &str, limit: Duration) {
+        let own = &self.0.peers[self.0.topology.rank];
+        let failure = Failure { rank: own.rank, text: format!("{own}, which {reason}") };
+        self.0.lock().failure.get_or_insert(failure);
+        let until = Instant::now() + limit;
+        self.waiting(|| {
+            while !self.missing(FINISHED).is_empty() && Instant::now() < until {
+                thread::sleep(EAGER_INTERVAL);
+            }
+        });
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timeout(&self) -> f64 {
+        self.topology.heartbeat_timeout.as_secs_f64()
+    }
+
+    fn calm_interval(&self) -> Duration {
+        HEARTBEAT_INTERVAL.min(self.topology.heartbeat_timeout / 10)
+    }
+
+    fn interval(&self) -> Duration {
+        if self.is_waiting.load(Ordering::Relaxed) { EAGER_INTERVAL } else { self.calm_interval() }
+    }
+
+    /// The first thread.
+    fn beat(&self, store: &Store) {
+        let mut silences = vec![Silence::default(); self.peers.len()];
+        let mut last = Instant::now();
+        loop {
+            match self.round(store, &mut silences, last.elapsed().as_secs_f64()) {
+                Ok(None) => {}
+                // A process that fails itself ends by itself, once the others have seen it.
+                Ok(Some(_)) if self.lock().failure.is_some() => {}
+                Ok(Some(failure)) => return self.leave(store, failure),
+                Err(error) => return self.lose_store(&error.to_string()),
+            }
+            last = Instant::now();
+            self.num_rounds.fetch_add(1, Ordering::Relaxed);
+            let state = self.lock();
+            let _ = self.urgent.wait_timeout(state, self.interval());
+        }
+    }
+
+    /// Tells and asks once. Returns why the run failed, if it did.
+    fn round(
+        &self,
+        store: &Store,
+        silences: &mut [Silence],
+        elapsed: f64,
+    ) -> Result<Option<Failure>> {
+        let (own, failure) = {
+            let mut state = self.lock();
+            state.own.count += 1;
+            (state.own, state.failure.clone())
+        };
+        if let Some(failure) = failure {
+            self.tell(store, &failure)?;
+        }
+        store.set(&self.beat_key(self.topology.rank), &encode(&own)?)?;
+        let failure_key = key(&self.topology, "failure", 0);
+        if store.is_set(&failure_key)? {
+            let bytes = store.get(&[failure_key])?.pop().unwrap_or_default();
+            // Beats go on, so that whoever failed sees who has taken note.
+            self.read_others(store)?;
+            return decode(&bytes).map(Some);
+        }
+        let others = self.read_others(store)?;
+        let longest = 2.0 * self.calm_interval().as_secs_f64();
+        for ((peer, beat), silence) in self.peers.iter().zip(others).zip(silences) {
+            let seconds = silence.note(beat.count, elapsed, longest);
+            if peer.rank != self.topology.rank && beat.meeting < FINISHED && seconds > self.timeout()
+            {
+                let text = format!("{peer}, which has not been heard of for {seconds:.0} s");
+                let failure = Failure { rank: peer.rank, text };
+                return self.tell(store, &failure).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_others(&self, store: &Store) -> Result<Vec<Beat>> {
+        let keys: Vec<String> = (0..self.peers.len()).map(|rank| self.beat_key(rank)).collect();
+        let beats: Vec<Beat> =
+            store.get(&keys)?.iter().map(|bytes| decode(bytes)).collect::<Result<_>>()?;
+        self.lock().others.clone_from(&beats);
+        Ok(beats)
+    }
+
+    /// Writes down why the run failed. Returns what is written there: somebody may have been first.
+    fn tell(&self, store: &Store, failure: &Failure) -> Result<Failure> {
+        let bytes = encode(failure)?;
+        decode(&store.set_if_absent(&key(&self.topology, "failure", 0), &bytes)?)
+    }
+
+    /// Ends the run of this process because another one failed.
+    fn leave(&self, store: &Store, failure: Failure) {
+        if self.lock().own.meeting >= FINISHED {
+            return;
+        }
+        self.lock().own.meeting = LEFT;
+        let own = self.lock().own;
+        if let Ok(bytes) = encode(&own) {
+            // Whoever failed waits for it a moment at most.
+            let _ = store.set(&self.beat_key(self.topology.rank), &bytes);
+        }
+        if failure.rank == self.topology.rank {
+            signals::request_for_peer(format!(
+                "the other machines, for which this one was silent for too long ({})",
+                failure.text
+            ));
+        } else {
+            signals::request_for_peer(failure.text);
+        }
+    }
+
+    /// Ends the run of this process because the store, and with it all others, is out of reach.
+    fn lose_store(&self, why: &str) {
+        if self.lock().own.meeting >= FINISHED {
+            return;
+        }
+        let Topology { master_addr, master_port, .. } = &self.topology;
+        let keeper = if self.topology.has_agent {
+            format!("torchrun on the machine of rank 0 ({master_addr})")
+        } else {
+            self.peers[0].to_string()
+        };
+        signals::request_for_peer(format!(
+            "{keeper}, which has ended or cannot be reached at {master_addr}:{master_port}: {why}"
+        ));
+    }
+
+    /// The second thread.
+    fn watch(&self) {
+        let (mut silence, mut last) = (Silence::default(), Instant::now());
+        loop {
+            let interval = self.calm_interval();
+            thread::sleep(interval);
+            let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed().as_secs_f64();
+            let num_rounds = self.num_rounds.load(Ordering::Relaxed);
+            let seconds = silence.note(num_rounds, elapsed, 2.0 * interval.as_secs_f64());
+            if seconds > self.timeout() {
+                return self.lose_store(&format!("no answer for {seconds:.0} s"));
+            }
+        }
+    }
+
+    fn beat_key(&self, rank: usize) -> String {
+        key(&self.topology, "beat", rank)
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let refused = |error| Error::Internal(format!("cannot start the thread {name}: {error}"));
+    thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(refused)
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    postcard::to_stdvec(value)
+        .map_err(|error| Error::Internal(format!("cannot write a beat: {error}")))
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    postcard::from_bytes(bytes)
+        .map_err(|error| Error::Internal(format!("a beat cannot be understood: {error}")))
+}
