@@ -71,7 +71,11 @@ impl Listing {
             (_, Some((path, ..))) => format!("{} is only there", path.display()),
             (None, None) => "nothing".into(),
         };
-        format!("{} images here, {} there; the first difference: {first}", self.0.len(), other.0.len())
+        format!(
+            "{} images here, {} there; the first difference: {first}",
+            self.0.len(),
+            other.0.len()
+        )
     }
 }
 
@@ -129,16 +133,17 @@ fn exchange<T: Serialize + serde::de::DeserializeOwned>(
 fn other_images(group: &ProcessGroup, listing: &Listing, data_dir: &Path) -> Result<Error> {
     let own = to_bytes(listing)?;
     let first: Listing = from_bytes(&group.broadcast(own)?)?;
-    let difference =
-        if *listing == first { String::new() } else { listing.difference(&first) };
+    let difference = if *listing == first { String::new() } else { listing.difference(&first) };
     let differences: Vec<String> = exchange(group, &difference)?;
     let named = differences.iter().enumerate().filter(|(_, difference)| !difference.is_empty());
-    let named: Vec<String> = named
-        .map(|(rank, difference)| format!("{}: {difference}", group.name_of(rank)))
-        .collect();
+    let named: Vec<String> =
+        named.map(|(rank, difference)| format!("{}: {difference}", group.name_of(rank))).collect();
     Ok(Error::bad_data(
         data_dir,
-        format!("the machines have different images (here: that rank; there: rank 0)\n  {}", named.join("\n  ")),
+        format!(
+            "the machines have different images (here: that rank; there: rank 0)\n  {}",
+            named.join("\n  ")
+        ),
         "Copy the data set of one machine onto the others, or mount one for all.",
     ))
 }
@@ -208,7 +213,10 @@ mod tests {
     fn the_first_difference_of_two_listings_is_named() {
         let first = listing(&[("a", 0, 1), ("b", 0, 2), ("c", 1, 3)]);
         let cases = [
-            (listing(&[("a", 0, 1), ("c", 1, 3)]), "2 images here, 3 there; the first difference: b is only there"),
+            (
+                listing(&[("a", 0, 1), ("c", 1, 3)]),
+                "2 images here, 3 there; the first difference: b is only there",
+            ),
             (listing(&[("a", 0, 1), ("b", 0, 2)]), "c is only there"),
             (listing(&[("a", 0, 1), ("aa", 0, 1), ("b", 0, 2), ("c", 1, 3)]), "aa is not there"),
             (listing(&[("a", 0, 1), ("b", 0, 2), ("c", 1, 3), ("d", 1, 3)]), "d is not there"),

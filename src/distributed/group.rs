@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a process that fails waits for the others to read why: less than SIGTERM leaves it.
 const FAILURE_LIMIT: Duration = Duration::from_millis(1000);
+/// The same when the process is ended from outside of its work: less than [`signals`] leaves it.
+const FORCED_LIMIT: Duration = Duration::from_millis(100);
 /// How long rank 0 keeps the store after the end for those who have not seen it.
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -49,6 +51,11 @@ impl ProcessGroup {
         let meeting = rendezvous::meet(topology, |store| Heartbeat::begin(store, topology))?;
         let address = own_address(topology, &meeting.peers);
         let heartbeat = Heartbeat::start(topology, &meeting.master, meeting.peers)?;
+        let forced = heartbeat.clone();
+        signals::on_forced_end(move |reason| {
+            let reason = format!("was stopped by {}", reason.name());
+            forced.fail(&reason, FORCED_LIMIT);
+        });
         let prefix = key(topology, "gloo", world_size);
         // libtorch reads the interface's name by itself.
         let address = std::env::var_os("GLOO_SOCKET_IFNAME").is_none().then_some(address);
@@ -110,7 +117,7 @@ impl ProcessGroup {
         self.wait_until(|missing| missing.is_empty(), meeting)
     }
 
-    /// Returns when rank 0 has called [`ProcessGroup::finish`].
+    /// Returns when rank 0 has ended well.
     ///
     /// # Errors
     /// [`Error::Stopped`].
@@ -121,8 +128,22 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Tells the others that the model is safe, and keeps the store until they know.
-    pub fn finish(&self) {
+    /// Tells the others how this process ended: rank 0 that the model is safe, any other why it failed.
+    /// Rank 0 keeps the store until they know. Returns `result`.
+    ///
+    /// # Errors
+    /// That of `result`.
+    pub fn end<T>(&self, result: Result<T>) -> Result<T> {
+        match &result {
+            Ok(_) if self.rank() == 0 => self.finish(),
+            Ok(_) => {}
+            Err(Error::Stopped(StopReason::Peer)) => {}
+            Err(error) => self.heartbeat.fail(&reason(error), FAILURE_LIMIT),
+        }
+        result
+    }
+
+    fn finish(&self) {
         self.heartbeat.arrive(FINISHED);
         let until = Instant::now() + FINISH_LIMIT;
         self.heartbeat.waiting(|| {
@@ -130,19 +151,6 @@ impl ProcessGroup {
                 thread::sleep(PAUSE);
             }
         });
-    }
-
-    /// Tells the others that this process ends with `error`, unless they know why.
-    pub fn fail(&self, error: &Error) {
-        let reason = match error {
-            Error::Stopped(StopReason::Peer) => return,
-            Error::Stopped(reason) => format!("was stopped by {}", reason.name()),
-            error => {
-                let text = error.to_string();
-                format!("failed: {}", text.lines().next().unwrap_or_default())
-            }
-        };
-        self.heartbeat.fail(&reason, FAILURE_LIMIT);
     }
 
     /// The bytes of every rank, in order.
@@ -200,11 +208,7 @@ impl ProcessGroup {
         Ok(bytes)
     }
 
-    fn wait_until(
-        &self,
-        is_enough: impl Fn(&[(&Peer, Beat)]) -> bool,
-        meeting: u64,
-    ) -> Result<()> {
+    fn wait_until(&self, is_enough: impl Fn(&[(&Peer, Beat)]) -> bool, meeting: u64) -> Result<()> {
         self.heartbeat.waiting(|| {
             let mut line_due = Instant::now() + LINE_INTERVAL;
             loop {
@@ -221,6 +225,15 @@ impl ProcessGroup {
             }
         })
     }
+}
+
+/// As in `failed: ...`.
+fn reason(error: &Error) -> String {
+    if let Error::Stopped(reason) = error {
+        return format!("was stopped by {}", reason.name());
+    }
+    let text = error.to_string();
+    format!("failed: {}", text.lines().next().unwrap_or_default())
 }
 
 /// Gloo's own limit: a machine that is gone is noticed, and named, before.

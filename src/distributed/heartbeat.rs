@@ -22,7 +22,7 @@ use crate::run::signals;
 const EAGER_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The two threads. They end with the process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Heartbeat(Arc<Shared>);
 
 #[derive(Debug)]
@@ -210,7 +210,9 @@ impl Shared {
         let longest = 2.0 * self.calm_interval().as_secs_f64();
         for ((peer, beat), silence) in self.peers.iter().zip(others).zip(silences) {
             let seconds = silence.note(beat.count, elapsed, longest);
-            if peer.rank != self.topology.rank && beat.meeting < FINISHED && seconds > self.timeout()
+            if peer.rank != self.topology.rank
+                && beat.meeting < FINISHED
+                && seconds > self.timeout()
             {
                 let text = format!("{peer}, which has not been heard of for {seconds:.0} s");
                 let failure = Failure { rank: peer.rank, text };

@@ -144,9 +144,15 @@ fn ends(stream: &TcpStream) -> std::io::Result<(SocketAddr, SocketAddr)> {
 fn refused(topology: &Topology, is_server: bool, error: &Error) -> Error {
     let Topology { master_addr, master_port, .. } = topology;
     let (reason, remedy) = if is_server {
-        ("cannot open port", "Another run may use it: `ss -ltnp` shows it. Set another MASTER_PORT.")
+        (
+            "cannot open port",
+            "Another run may use it: `ss -ltnp` shows it. Set another MASTER_PORT.",
+        )
     } else {
-        ("does not answer as a store at port", "Another program may listen there: check MASTER_PORT.")
+        (
+            "does not answer as a store at port",
+            "Another program may listen there: check MASTER_PORT.",
+        )
     };
     match error {
         Error::Internal(why) => Error::Peer {
@@ -174,8 +180,9 @@ fn show(store: &Store, topology: &Topology, own: &Peer) -> Result<()> {
     Err(Error::Peer {
         peer: format!("rank {}", own.rank),
         reason: format!("is already taken, by {other}"),
-        remedy: "Give each process a RANK of its own. After one has ended, start all of them again."
-            .into(),
+        remedy:
+            "Give each process a RANK of its own. After one has ended, start all of them again."
+                .into(),
     })
 }
 
@@ -202,9 +209,10 @@ fn wait_for_all(store: &Store, topology: &Topology, deadline: Instant) -> Result
                     topology.master_addr,
                     RENDEZVOUS_TIMEOUT.as_secs()
                 ),
-                remedy: "Start them with the same MASTER_ADDR, MASTER_PORT and WORLD_SIZE; then start \
+                remedy:
+                    "Start them with the same MASTER_ADDR, MASTER_PORT and WORLD_SIZE; then start \
                          this one again."
-                    .into(),
+                        .into(),
             });
         }
         if Instant::now() >= line_due {

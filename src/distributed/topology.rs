@@ -62,7 +62,8 @@ impl Topology {
     pub fn of_hosts(hosts: &[String], current: &str) -> Result<Self> {
         let mut sorted = hosts.to_vec();
         sorted.sort();
-        let remedy = "SageMaker gives both in resourceconfig.json, as SM_HOSTS and SM_CURRENT_HOST.";
+        let remedy =
+            "SageMaker gives both in resourceconfig.json, as SM_HOSTS and SM_CURRENT_HOST.";
         if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(usage(format!("the hosts {hosts:?} name one twice"), remedy));
         }
@@ -222,7 +223,9 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_are_usage_errors() {
-        for (name, value) in [("RANK", "2"), ("RANK", "-1"), ("WORLD_SIZE", "x"), ("MASTER_PORT", "70000")] {
+        for (name, value) in
+            [("RANK", "2"), ("RANK", "-1"), ("WORLD_SIZE", "x"), ("MASTER_PORT", "70000")]
+        {
             let variables: Vec<_> = SECOND
                 .iter()
                 .map(|&(known, old)| (known, if known == name { value } else { old }))
