@@ -6,6 +6,8 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include <c10/util/Logging.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -51,6 +53,8 @@ bool ec2train_c10d_connect(const char* host, uint16_t port, bool is_server, size
                            int64_t timeout_ms, Store** store, char* message,
                            size_t capacity) noexcept {
   return guarded(message, capacity, [&] {
+    // What c10d logs comes with pages of stack traces, and is in its errors too.
+    FLAGS_caffe2_log_level = c10::GLOG_FATAL;
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = is_server;

@@ -123,8 +123,7 @@ impl ProcessGroup {
     /// [`Error::Stopped`].
     pub fn wait_for_rank_0(&self) -> Result<()> {
         self.wait_until(|missing| missing.iter().all(|(peer, _)| peer.rank != 0), FINISHED)?;
-        self.heartbeat.arrive(FINISHED);
-        self.heartbeat.flush(FAILURE_LIMIT);
+        self.heartbeat.end(FAILURE_LIMIT);
         Ok(())
     }
 

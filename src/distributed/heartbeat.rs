@@ -35,6 +35,8 @@ struct Shared {
     /// Rounds the first thread has completed.
     num_rounds: AtomicU64,
     is_waiting: AtomicBool,
+    /// The first thread has ended.
+    is_over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,14 @@ struct State {
     others: Vec<Beat>,
     /// Of this process, to be told to the others.
     failure: Option<Failure>,
+}
+
+/// What came of a beat.
+enum Round {
+    Quiet,
+    Failed(Failure),
+    /// This process has told that it has seen the end.
+    Last,
 }
 
 impl Heartbeat {
@@ -79,9 +89,13 @@ impl Heartbeat {
             urgent: Condvar::new(),
             num_rounds: AtomicU64::new(0),
             is_waiting: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
         });
         let (beating, watching) = (shared.clone(), shared.clone());
-        spawn("heartbeat", move || beating.beat(&store))?;
+        spawn("heartbeat", move || {
+            beating.beat(&store);
+            beating.is_over.store(true, Ordering::Relaxed);
+        })?;
         spawn("heartbeat-watch", move || watching.watch())?;
         Ok(Heartbeat(shared))
     }
@@ -121,15 +135,13 @@ impl Heartbeat {
         result
     }
 
-    /// Waits up to `limit` until the others can read what this process last told.
-    pub(super) fn flush(&self, limit: Duration) {
-        let (before, until) = (self.0.num_rounds.load(Ordering::Relaxed), Instant::now() + limit);
-        self.waiting(|| {
-            // The round that is going on may have begun before.
-            while self.0.num_rounds.load(Ordering::Relaxed) < before + 2 && Instant::now() < until {
-                thread::sleep(EAGER_INTERVAL / 4);
-            }
-        });
+    /// Tells rank 0, in a last beat, that this process has seen the end; waits for that up to `limit`.
+    pub(super) fn end(&self, limit: Duration) {
+        self.arrive(FINISHED);
+        let until = Instant::now() + limit;
+        while !self.0.is_over.load(Ordering::Relaxed) && Instant::now() < until {
+            thread::sleep(EAGER_INTERVAL / 4);
+        }
     }
 
     /// Tells the others why this process fails, and waits up to `limit` until they have seen it.
@@ -170,10 +182,11 @@ impl Shared {
         let mut last = Instant::now();
         loop {
             match self.round(store, &mut silences, last.elapsed().as_secs_f64()) {
-                Ok(None) => {}
+                Ok(Round::Quiet) => {}
+                Ok(Round::Last) => return,
                 // A process that fails itself ends by itself, once the others have seen it.
-                Ok(Some(_)) if self.lock().failure.is_some() => {}
-                Ok(Some(failure)) => return self.leave(store, failure),
+                Ok(Round::Failed(_)) if self.lock().failure.is_some() => {}
+                Ok(Round::Failed(failure)) => return self.leave(store, failure),
                 Err(error) => return self.lose_store(&error.to_string()),
             }
             last = Instant::now();
@@ -183,13 +196,8 @@ impl Shared {
         }
     }
 
-    /// Tells and asks once. Returns why the run failed, if it did.
-    fn round(
-        &self,
-        store: &Store,
-        silences: &mut [Silence],
-        elapsed: f64,
-    ) -> Result<Option<Failure>> {
+    /// Tells and asks once.
+    fn round(&self, store: &Store, silences: &mut [Silence], elapsed: f64) -> Result<Round> {
         let (own, failure) = {
             let mut state = self.lock();
             state.own.count += 1;
@@ -199,12 +207,16 @@ impl Shared {
             self.tell(store, &failure)?;
         }
         store.set(&self.beat_key(self.topology.rank), &encode(&own)?)?;
+        if self.topology.rank != 0 && own.meeting == FINISHED {
+            // Rank 0 may close the store from now on.
+            return Ok(Round::Last);
+        }
         let failure_key = key(&self.topology, "failure", 0);
         if store.is_set(&failure_key)? {
             let bytes = store.get(&[failure_key])?.pop().unwrap_or_default();
             // Beats go on, so that whoever failed sees who has taken note.
             self.read_others(store)?;
-            return decode(&bytes).map(Some);
+            return decode(&bytes).map(Round::Failed);
         }
         let others = self.read_others(store)?;
         let longest = 2.0 * self.calm_interval().as_secs_f64();
@@ -216,10 +228,10 @@ impl Shared {
             {
                 let text = format!("{peer}, which has not been heard of for {seconds:.0} s");
                 let failure = Failure { rank: peer.rank, text };
-                return self.tell(store, &failure).map(Some);
+                return self.tell(store, &failure).map(Round::Failed);
             }
         }
-        Ok(None)
+        Ok(Round::Quiet)
     }
 
     fn read_others(&self, store: &Store) -> Result<Vec<Beat>> {
