@@ -1,5 +1,6 @@
 //! What all processes of a run must have in common before they compute.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -52,30 +53,34 @@ impl Listing {
         self.0.iter().map(key).collect()
     }
 
-    /// Where `other`, of rank 0, differs first.
+    /// What tells this listing from `other`, of rank 0.
     fn difference(&self, other: &Listing) -> String {
-        let pairs = self.0.iter().zip(&other.0);
-        let num_equal = pairs.take_while(|(own, other)| own == other).count();
-        let (own, theirs) = (self.0.get(num_equal), other.0.get(num_equal));
-        let first = match (own, theirs) {
-            (Some((path, _, own)), Some((other, _, theirs))) if path == other && own != theirs => {
-                format!("{} has {own} bytes, there {theirs}", path.display())
-            }
-            (Some((path, ..)), Some((other, ..))) if path == other => {
-                format!("{} is of another class", path.display())
-            }
-            (Some((path, ..)), Some((other, ..))) if path < other => {
-                format!("{} is not there", path.display())
-            }
-            (Some((path, ..)), None) => format!("{} is not there", path.display()),
-            (_, Some((path, ..))) => format!("{} is only there", path.display()),
-            (None, None) => "nothing".into(),
+        let (own, theirs) = (self.by_path(), other.by_path());
+        let only = |files: &Listing, others: &HashMap<&Path, (usize, u64)>| {
+            let path = files.0.iter().find(|(path, ..)| !others.contains_key(path.as_path()));
+            path.map(|(path, ..)| path.display().to_string())
         };
-        format!(
-            "{} images here, {} there; the first difference: {first}",
-            self.0.len(),
-            other.0.len()
-        )
+        let first = if let Some(path) = only(self, &theirs) {
+            format!("{path} is not there")
+        } else if let Some(path) = only(other, &own) {
+            format!("{path} is only there")
+        } else {
+            let differs =
+                |(path, ..): &&Line| own.get(path.as_path()) != theirs.get(path.as_path());
+            let path = self.0.iter().find(differs).map(|(path, ..)| path.as_path());
+            let path = path.unwrap_or(Path::new(""));
+            match (own.get(path), theirs.get(path)) {
+                (Some((_, own)), Some((_, theirs))) if own != theirs => {
+                    format!("{} has {own} bytes, there {theirs}", path.display())
+                }
+                _ => format!("{} is of another class", path.display()),
+            }
+        };
+        format!("{} images here, {} there; {first}", self.0.len(), other.0.len())
+    }
+
+    fn by_path(&self) -> HashMap<&Path, (usize, u64)> {
+        self.0.iter().map(|(path, target, len)| (path.as_path(), (*target, *len))).collect()
     }
 }
 
@@ -213,10 +218,7 @@ mod tests {
     fn the_first_difference_of_two_listings_is_named() {
         let first = listing(&[("a", 0, 1), ("b", 0, 2), ("c", 1, 3)]);
         let cases = [
-            (
-                listing(&[("a", 0, 1), ("c", 1, 3)]),
-                "2 images here, 3 there; the first difference: b is only there",
-            ),
+            (listing(&[("a", 0, 1), ("c", 1, 3)]), "2 images here, 3 there; b is only there"),
             (listing(&[("a", 0, 1), ("b", 0, 2)]), "c is only there"),
             (listing(&[("a", 0, 1), ("aa", 0, 1), ("b", 0, 2), ("c", 1, 3)]), "aa is not there"),
             (listing(&[("a", 0, 1), ("b", 0, 2), ("c", 1, 3), ("d", 1, 3)]), "d is not there"),

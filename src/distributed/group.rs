@@ -20,12 +20,13 @@ use crate::run::signals::{self, StopReason};
 const PAUSE: Duration = Duration::from_millis(5);
 /// Between two lines in the log about who is waited for.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
-/// How long a process that fails waits for the others to read why: less than SIGTERM leaves it.
-const FAILURE_LIMIT: Duration = Duration::from_millis(1000);
+/// How long a process waits until the others know that it has ended; where it keeps the store, they learn
+/// it from nowhere else.
+const END_LIMIT: Duration = Duration::from_secs(10);
+/// The same when it was asked to stop: less than that leaves it.
+const STOP_LIMIT: Duration = Duration::from_millis(1000);
 /// The same when the process is ended from outside of its work: less than [`signals`] leaves it.
 const FORCED_LIMIT: Duration = Duration::from_millis(100);
-/// How long rank 0 keeps the store after the end for those who have not seen it.
-const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
 /// All processes of a run. Every process calls the same functions in the same order; each returns
 /// early when a process fails or is lost.
@@ -123,7 +124,7 @@ impl ProcessGroup {
     /// [`Error::Stopped`].
     pub fn wait_for_rank_0(&self) -> Result<()> {
         self.wait_until(|missing| missing.iter().all(|(peer, _)| peer.rank != 0), FINISHED)?;
-        self.heartbeat.end(FAILURE_LIMIT);
+        self.heartbeat.end(END_LIMIT);
         Ok(())
     }
 
@@ -134,22 +135,20 @@ impl ProcessGroup {
     /// That of `result`.
     pub fn end<T>(&self, result: Result<T>) -> Result<T> {
         match &result {
-            Ok(_) if self.rank() == 0 => self.finish(),
+            Ok(_) if self.rank() == 0 => {
+                self.heartbeat.arrive(FINISHED);
+                self.heartbeat.wait_for_end(END_LIMIT);
+            }
             Ok(_) => {}
-            Err(Error::Stopped(StopReason::Peer)) => {}
-            Err(error) => self.heartbeat.fail(&reason(error), FAILURE_LIMIT),
+            Err(Error::Stopped(StopReason::Peer)) => {
+                if self.rank() == 0 {
+                    self.heartbeat.wait_for_end(END_LIMIT);
+                }
+            }
+            Err(error @ Error::Stopped(_)) => self.heartbeat.fail(&reason(error), STOP_LIMIT),
+            Err(error) => self.heartbeat.fail(&reason(error), END_LIMIT),
         }
         result
-    }
-
-    fn finish(&self) {
-        self.heartbeat.arrive(FINISHED);
-        let until = Instant::now() + FINISH_LIMIT;
-        self.heartbeat.waiting(|| {
-            while !self.heartbeat.missing(FINISHED).is_empty() && Instant::now() < until {
-                thread::sleep(PAUSE);
-            }
-        });
     }
 
     /// The bytes of every rank, in order.

@@ -46,6 +46,8 @@ struct State {
     others: Vec<Beat>,
     /// Of this process, to be told to the others.
     failure: Option<Failure>,
+    /// Who is lost, or failed, and will say nothing more.
+    lost: Option<usize>,
 }
 
 /// What came of a beat.
@@ -81,6 +83,7 @@ impl Heartbeat {
             own: Beat::default(),
             others: vec![Beat::default(); peers.len()],
             failure: None,
+            lost: None,
         };
         let shared = Arc::new(Shared {
             topology: topology.clone(),
@@ -113,17 +116,31 @@ impl Heartbeat {
 
     /// Tells the others that this process has come to this meeting, or to [`FINISHED`].
     pub(super) fn arrive(&self, meeting: u64) {
-        self.0.lock().own.meeting = meeting;
+        let mut state = self.0.lock();
+        state.own.meeting = state.own.meeting.max(meeting);
+        drop(state);
         self.0.urgent.notify_all();
     }
 
     /// Who has not come to this meeting yet, with its last beat.
     pub(super) fn missing(&self, meeting: u64) -> Vec<(&Peer, Beat)> {
-        let others = self.0.lock().others.clone();
+        let (others, lost) = {
+            let state = self.0.lock();
+            (state.others.clone(), state.lost)
+        };
+        let is_other = |rank| rank != self.0.topology.rank && Some(rank) != lost;
         let with_peers = self.0.peers.iter().zip(others);
-        with_peers
-            .filter(|(peer, beat)| peer.rank != self.0.topology.rank && beat.meeting < meeting)
-            .collect()
+        with_peers.filter(|(peer, beat)| is_other(peer.rank) && beat.meeting < meeting).collect()
+    }
+
+    /// Waits up to `limit` until all others have seen the end, or why there is none.
+    pub(super) fn wait_for_end(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        self.waiting(|| {
+            while !self.missing(FINISHED).is_empty() && Instant::now() < until {
+                thread::sleep(EAGER_INTERVAL / 4);
+            }
+        });
     }
 
     /// Looks more often for as long as `wait` takes.
@@ -149,12 +166,7 @@ impl Heartbeat {
         let own = &self.0.peers[self.0.topology.rank];
         let failure = Failure { rank: own.rank, text: format!("{own}, which {reason}") };
         self.0.lock().failure.get_or_insert(failure);
-        let until = Instant::now() + limit;
-        self.waiting(|| {
-            while !self.missing(FINISHED).is_empty() && Instant::now() < until {
-                thread::sleep(EAGER_INTERVAL);
-            }
-        });
+        self.wait_for_end(limit);
     }
 }
 
@@ -185,8 +197,13 @@ impl Shared {
                 Ok(Round::Quiet) => {}
                 Ok(Round::Last) => return,
                 // A process that fails itself ends by itself, once the others have seen it.
-                Ok(Round::Failed(_)) if self.lock().failure.is_some() => {}
-                Ok(Round::Failed(failure)) => return self.leave(store, failure),
+                Ok(Round::Failed(_)) if self.is_failing() => {}
+                Ok(Round::Failed(failure)) => {
+                    self.leave(store, failure);
+                    if self.topology.rank != 0 {
+                        return;
+                    }
+                }
                 Err(error) => return self.lose_store(&error.to_string()),
             }
             last = Instant::now();
@@ -194,6 +211,12 @@ impl Shared {
             let state = self.lock();
             let _ = self.urgent.wait_timeout(state, self.interval());
         }
+    }
+
+    /// Whether this process fails by itself, or has seen that another one did.
+    fn is_failing(&self) -> bool {
+        let state = self.lock();
+        state.failure.is_some() || state.own.meeting == LEFT
     }
 
     /// Tells and asks once.
@@ -253,8 +276,12 @@ impl Shared {
         if self.lock().own.meeting >= FINISHED {
             return;
         }
-        self.lock().own.meeting = LEFT;
-        let own = self.lock().own;
+        let own = {
+            let mut state = self.lock();
+            state.own.meeting = LEFT;
+            state.lost = Some(failure.rank);
+            state.own
+        };
         if let Ok(bytes) = encode(&own) {
             // Whoever failed waits for it a moment at most.
             let _ = store.set(&self.beat_key(self.topology.rank), &bytes);
@@ -280,6 +307,7 @@ impl Shared {
         } else {
             self.peers[0].to_string()
         };
+        let why = why.trim_start_matches("internal error: ");
         signals::request_for_peer(format!(
             "{keeper}, which has ended or cannot be reached at {master_addr}:{master_port}: {why}"
         ));

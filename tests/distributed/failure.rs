@@ -32,7 +32,7 @@ fn a_rank_without_its_weights_ends_the_run_with_its_reason() {
     assert_eq!(code, Some(66), "{log}");
     let (code, log) = ranks[0].end();
     assert_eq!(code, Some(69), "{log}");
-    let reason = "which failed: weights not found: data/weights/resnet50-0676ba61.pth";
+    let reason = "which failed: pretrained weights not found: data/weights/resnet50-0676ba61.pth";
     assert!(log.contains("rank 1 (") && log.contains(reason), "{log}");
 }
 
