@@ -166,6 +166,9 @@ pub const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(900);
 /// thread of their own, so that a long computation is no silence; longer than an instance stands still
 /// while its host is serviced. `EC2TRAIN_HEARTBEAT_TIMEOUT_S` overrides it.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for a process that beats, but has images left and finishes none, as on a disk that hangs. On
+/// a t3.medium without CPU credits a chunk takes 2 s.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between two beats at most, and until a failure elsewhere is noticed: a store request of 100 bytes.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// Features that are on the way at once, of all ranks together; rank 0 holds them in memory.

@@ -50,7 +50,7 @@ impl ProcessGroup {
     pub fn join(topology: &Topology) -> Result<Self> {
         let Topology { rank, world_size, .. } = *topology;
         let meeting = rendezvous::meet(topology, |store| Heartbeat::begin(store, topology))?;
-        let address = own_address(topology, &meeting.peers);
+        let address = own_address(rank, &meeting.peers);
         let heartbeat = Heartbeat::start(topology, &meeting.master, meeting.peers)?;
         let forced = heartbeat.clone();
         signals::on_forced_end(move |reason| {
@@ -115,7 +115,7 @@ impl ProcessGroup {
     pub fn meet(&self) -> Result<()> {
         let meeting = self.num_meetings.fetch_add(1, Ordering::Relaxed) + 1;
         self.heartbeat.arrive(meeting);
-        self.wait_until(|missing| missing.is_empty(), meeting)
+        self.wait_until(meeting, || self.heartbeat.missing(meeting).is_empty())
     }
 
     /// Returns when rank 0 has ended well.
@@ -123,7 +123,7 @@ impl ProcessGroup {
     /// # Errors
     /// [`Error::Stopped`].
     pub fn wait_for_rank_0(&self) -> Result<()> {
-        self.wait_until(|missing| missing.iter().all(|(peer, _)| peer.rank != 0), FINISHED)?;
+        self.wait_until(FINISHED, || self.heartbeat.has_finished(0))?;
         self.heartbeat.end(END_LIMIT);
         Ok(())
     }
@@ -206,17 +206,17 @@ impl ProcessGroup {
         Ok(bytes)
     }
 
-    fn wait_until(&self, is_enough: impl Fn(&[(&Peer, Beat)]) -> bool, meeting: u64) -> Result<()> {
+    /// Waits for `is_over`, which depends on who has come to `meeting`.
+    fn wait_until(&self, meeting: u64, is_over: impl Fn() -> bool) -> Result<()> {
         self.heartbeat.waiting(|| {
             let mut line_due = Instant::now() + LINE_INTERVAL;
             loop {
                 signals::check()?;
-                let missing = self.heartbeat.missing(meeting);
-                if is_enough(&missing) {
+                if is_over() {
                     return Ok(());
                 }
                 if Instant::now() >= line_due {
-                    log::info!("waiting for {}", describe(&missing));
+                    log::info!("waiting for {}", describe(&self.heartbeat.missing(meeting)));
                     line_due = Instant::now() + LINE_INTERVAL;
                 }
                 thread::sleep(PAUSE);

@@ -14,7 +14,7 @@ use super::c10d::{Endpoint, Store};
 use super::peer::Peer;
 use super::rendezvous::key;
 use super::topology::Topology;
-use crate::config::HEARTBEAT_INTERVAL;
+use crate::config::{HEARTBEAT_INTERVAL, STALL_TIMEOUT};
 use crate::error::{Error, Result};
 use crate::run::signals;
 
@@ -133,6 +133,11 @@ impl Heartbeat {
         with_peers.filter(|(peer, beat)| is_other(peer.rank) && beat.meeting < meeting).collect()
     }
 
+    /// Whether `rank` has ended well.
+    pub(super) fn has_finished(&self, rank: usize) -> bool {
+        self.0.lock().others.get(rank).is_some_and(|beat| beat.meeting == FINISHED)
+    }
+
     /// Waits up to `limit` until all others have seen the end, or why there is none.
     pub(super) fn wait_for_end(&self, limit: Duration) {
         let until = Instant::now() + limit;
@@ -156,9 +161,11 @@ impl Heartbeat {
     pub(super) fn end(&self, limit: Duration) {
         self.arrive(FINISHED);
         let until = Instant::now() + limit;
-        while !self.0.is_over.load(Ordering::Relaxed) && Instant::now() < until {
-            thread::sleep(EAGER_INTERVAL / 4);
-        }
+        self.waiting(|| {
+            while !self.0.is_over.load(Ordering::Relaxed) && Instant::now() < until {
+                thread::sleep(EAGER_INTERVAL / 4);
+            }
+        });
     }
 
     /// Tells the others why this process fails, and waits up to `limit` until they have seen it.
@@ -190,7 +197,8 @@ impl Shared {
 
     /// The first thread.
     fn beat(&self, store: &Store) {
-        let mut silences = vec![Silence::default(); self.peers.len()];
+        // Of its beats and of its images.
+        let mut silences = vec![[Silence::default(); 2]; self.peers.len()];
         let mut last = Instant::now();
         loop {
             match self.round(store, &mut silences, last.elapsed().as_secs_f64()) {
@@ -220,7 +228,7 @@ impl Shared {
     }
 
     /// Tells and asks once.
-    fn round(&self, store: &Store, silences: &mut [Silence], elapsed: f64) -> Result<Round> {
+    fn round(&self, store: &Store, silences: &mut [[Silence; 2]], elapsed: f64) -> Result<Round> {
         let (own, failure) = {
             let mut state = self.lock();
             state.own.count += 1;
@@ -243,14 +251,18 @@ impl Shared {
         }
         let others = self.read_others(store)?;
         let longest = 2.0 * self.calm_interval().as_secs_f64();
-        for ((peer, beat), silence) in self.peers.iter().zip(others).zip(silences) {
-            let seconds = silence.note(beat.count, elapsed, longest);
-            if peer.rank != self.topology.rank
-                && beat.meeting < FINISHED
-                && seconds > self.timeout()
-            {
-                let text = format!("{peer}, which has not been heard of for {seconds:.0} s");
-                let failure = Failure { rank: peer.rank, text };
+        for ((peer, beat), [beats, images]) in self.peers.iter().zip(others).zip(silences) {
+            let silent = beats.note(beat.count, elapsed, longest);
+            let idle = images.note(beat.num_done, elapsed, longest);
+            let why = if silent > self.timeout() {
+                format!("has not been heard of for {silent:.0} s")
+            } else if beat.num_done < beat.num_images && idle > STALL_TIMEOUT.as_secs_f64() {
+                format!("has done no image for {idle:.0} s")
+            } else {
+                continue;
+            };
+            if peer.rank != self.topology.rank && beat.meeting < FINISHED {
+                let failure = Failure { rank: peer.rank, text: format!("{peer}, which {why}") };
                 return self.tell(store, &failure).map(Round::Failed);
             }
         }

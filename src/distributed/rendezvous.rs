@@ -73,15 +73,12 @@ pub(super) fn key(topology: &Topology, what: &str, rank: usize) -> String {
     format!("ec2train/{}/{what}/{rank}", topology.attempt)
 }
 
-/// The address at which this rank listens for others. Rank 0 does not see itself from outside: it
-/// takes the address at which others reach it.
-pub(super) fn own_address(topology: &Topology, peers: &[Peer]) -> IpAddr {
-    let seen_from_outside = || {
-        let seen = peers.iter().filter_map(|peer| peer.master);
-        seen.clone().find(|address| !address.is_loopback()).or_else(|| seen.clone().next())
-    };
-    let own = peers.get(topology.rank).and_then(|peer| peer.address);
-    let own = if topology.rank == 0 && !topology.has_agent { seen_from_outside() } else { own };
+/// The address at which this rank listens for others. On the machine of rank 0 it is the one at which the
+/// others reach that machine, which does not see itself from outside.
+pub(super) fn own_address(rank: usize, peers: &[Peer]) -> IpAddr {
+    let own = peers.get(rank).and_then(|peer| peer.address);
+    let seen = || peers.iter().filter_map(|peer| peer.master).find(|it| !it.is_loopback());
+    let own = own.filter(|address| !address.is_loopback()).or_else(seen);
     own.unwrap_or(IpAddr::from([127, 0, 0, 1]))
 }
 
@@ -249,5 +246,29 @@ pub(super) fn pause(duration: Duration) -> Result<()> {
             return Ok(());
         }
         thread::sleep(left.min(PAUSE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_the_machine_of_rank_0_the_address_is_the_one_that_others_see() {
+        let peer = |rank, address: Option<[u8; 4]>, master: Option<[u8; 4]>| Peer {
+            rank,
+            host: format!("host-{rank}"),
+            pid: 1,
+            address: address.map(IpAddr::from),
+            master: master.map(IpAddr::from),
+        };
+        let [loopback, first, second] = [[127, 0, 0, 1], [10, 0, 0, 1], [10, 0, 0, 2]];
+        let one_machine = [peer(0, None, None), peer(1, Some(loopback), Some(loopback))];
+        for rank in 0..2 {
+            assert_eq!(own_address(rank, &one_machine), IpAddr::from(loopback));
+        }
+        let two = [&one_machine[..], &[peer(2, Some(second), Some(first))]].concat();
+        let addresses = [0, 1, 2].map(|rank| own_address(rank, &two));
+        assert_eq!(addresses, [first, first, second].map(IpAddr::from));
     }
 }

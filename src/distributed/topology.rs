@@ -91,15 +91,15 @@ impl Topology {
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let mut topology = if let Some([rank, world_size, master_addr, master_port]) =
-            all_or_none(TORCHRUN, &get)?
+            all_or_none(TORCHRUN, get)?
         {
             let topology = Topology {
                 rank: number("RANK", &rank)?,
                 world_size: number("WORLD_SIZE", &world_size)?,
                 master_addr,
                 master_port: number("MASTER_PORT", &master_port)?,
-                local_rank: optional("LOCAL_RANK", &get)?.unwrap_or(0),
-                local_world_size: optional("LOCAL_WORLD_SIZE", &get)?.unwrap_or(1),
+                local_rank: optional("LOCAL_RANK", get)?.unwrap_or(0),
+                local_world_size: optional("LOCAL_WORLD_SIZE", get)?.unwrap_or(1),
                 has_agent: get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True"),
                 attempt: get("TORCHELASTIC_RESTART_COUNT").unwrap_or_else(|| "0".into()),
                 ..Topology::single()
@@ -108,7 +108,7 @@ impl Topology {
             let (local_rank, local_world_size) = (topology.local_rank, topology.local_world_size);
             require_below("LOCAL_RANK", local_rank, "LOCAL_WORLD_SIZE", local_world_size)?;
             topology
-        } else if let Some([hosts, current]) = all_or_none(SAGEMAKER, &get)? {
+        } else if let Some([hosts, current]) = all_or_none(SAGEMAKER, get)? {
             let hosts: Vec<String> = serde_json::from_str(&hosts).map_err(|error| {
                 let remedy = "It is a list in JSON, as in [\"algo-1\", \"algo-2\"].";
                 usage(format!("SM_HOSTS is {hosts:?}: {error}"), remedy)
@@ -117,8 +117,8 @@ impl Topology {
         } else {
             Topology::single()
         };
-        if let Some(seconds) = optional(TIMEOUT, &get)? {
-            topology.heartbeat_timeout = Duration::from_secs(seconds);
+        if let Some(seconds) = optional::<u64>(TIMEOUT, get)? {
+            topology.heartbeat_timeout = Duration::from_secs(seconds).max(Duration::from_secs(1));
         }
         Ok(topology)
     }
