@@ -285,7 +285,8 @@ fn train_locked(
         data: extracted.data,
         host: Host { instance: observed.instance, ..host },
         cost: Cost {
-            num_workers: job.num_workers,
+            num_workers: workers.num,
+            world_size: group.map_or(1, ProcessGroup::world_size),
             features_seconds,
             fit_seconds,
             total_seconds,

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::features::collect::Collection;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
-use crate::model::backbone::Backbone;
+use crate::model::backbone::{Backbone, Engine};
 use crate::model::weights::Weights;
 use crate::run::console::Progress;
 use crate::run::host::Host;
@@ -57,7 +57,7 @@ fn contribute_to(job: &Job, group: &ProcessGroup, status: &StatusWriter) -> Resu
     status.stage("reading the folders", 0);
     let folder = ImageFolder::scan(&job.data_dir)?;
     let weights = Weights::locate(&job.weights_dir, job.weights_file)?;
-    let shared = Shared::agree(group, &folder, &weights, job.num_workers)?;
+    let shared = Shared::agree(group, &folder, &weights, Engine::fastest(), job.num_workers)?;
     let network = Network {
         fingerprint: weights.sha256.clone(),
         load: &|| weights.load(),

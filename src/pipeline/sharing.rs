@@ -50,7 +50,8 @@ enum Found {
 }
 
 impl<'a> Shared<'a> {
-    /// Compares data set, weights, program and engine of all machines.
+    /// Compares data set, weights and program of all machines, and this one's fastest `engine` with
+    /// theirs.
     ///
     /// # Errors
     /// As [`agree`].
@@ -58,10 +59,10 @@ impl<'a> Shared<'a> {
         group: &'a ProcessGroup,
         folder: &ImageFolder,
         weights: &Weights,
+        engine: Engine,
         num_cpus: usize,
     ) -> Result<Self> {
         let listing = listing(folder);
-        let engine = Engine::fastest();
         let claim = Claim {
             program: program(),
             weights_sha256: weights.sha256.clone(),
