@@ -159,7 +159,7 @@ fn train_locked(
 
     let num_cpus = job.num_workers;
     let shared =
-        group.map(|group| Shared::agree(group, &folder, &weights, num_cpus)).transpose()?;
+        group.map(|group| Shared::agree(group, &folder, &weights, engine, num_cpus)).transpose()?;
     let workers =
         shared.as_ref().map_or(Workers { engine, num: num_cpus, shared: None }, |shared| Workers {
             engine: shared.engine,
