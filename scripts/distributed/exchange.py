@@ -34,3 +34,4 @@ assert store.get(f"rust/{1 - rank}") == b"from Rust"
 print(f"rank {rank} of {world_size} in Python {torch.__version__}: {LEN} bytes exchanged, all as expected")
 last = [torch.empty(1, dtype=torch.uint8) for _ in range(world_size)]
 dist.all_gather(last, torch.zeros(1, dtype=torch.uint8))
+dist.destroy_process_group()
