@@ -54,7 +54,7 @@ rm figures
 for ((round = 1; round <= rounds; round++)); do
     run 1
     run 2
-    say "round $round of $rounds"
+    say "round $round of $rounds: $(tail --lines=2 figures | cut --fields=3 | paste --serial --delimiters=' ') s"
 done
 (($(cut --fields=5 figures | sort --unique | wc -l) == 1)) || die "the models differ" 1
 
