@@ -51,8 +51,13 @@ fn compile_native(libtorch_lib: &std::path::Path) {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .files(["native/onednn.cpp"])
+        .files(["native/onednn.cpp", "native/c10d.cpp"])
+        // c10d's header for Gloo is empty without it.
+        .define("USE_C10D_GLOO", None)
+        .include("native/include")
         // System headers: their warnings are not ours.
+        .flag("-isystem")
+        .flag(include.join("torch/csrc/api/include"))
         .flag("-isystem")
         .flag(include)
         .extra_warnings(true)

@@ -198,6 +198,25 @@ pub const SERVE_PING_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Pause between two looks at whether another model stands.
 pub const SERVE_RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
+// --- Several machines -------------------------------------------------------------------------
+
+/// On which rank 0 waits for the others where nothing says otherwise: torchrun's default. Linux gives
+/// ports from 32768 on to others.
+pub const MASTER_PORT: u16 = 29500;
+/// Until every process of a run has come. Instances that are started together are minutes apart.
+pub const RENDEZVOUS_TIMEOUT: Duration = Duration::from_secs(900);
+/// A process that has been silent for so long counts as lost, and the run ends. Beats come from a
+/// thread of their own, so that a long computation is no silence; longer than an instance stands still
+/// while its host is serviced. `EC2TRAIN_HEARTBEAT_TIMEOUT_S` overrides it.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for a process that beats, but has images left and finishes none, as on a disk that hangs. On
+/// a t3.medium without CPU credits a chunk takes 2 s.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(600);
+/// Between two beats at most, and until a failure elsewhere is noticed: a store request of 100 bytes.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// Features that are on the way at once, of all ranks together; rank 0 holds them in memory.
+pub const EXCHANGE_BYTES: usize = 32 << 20;
+
 // --- Amazon EC2 -------------------------------------------------------------------------------
 
 /// Where an instance finds its metadata service; `AWS_EC2_METADATA_SERVICE_ENDPOINT` overrides it.

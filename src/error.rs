@@ -84,7 +84,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Somebody asked the run to end. Exit code 143, 130 or 75.
+    /// Somebody asked the run to end, or another machine of it failed. Exit code 143, 130, 75 or 69.
     #[error("stopped by {}\n  What is done is kept: the next start goes on from there.", _0.name())]
     Stopped(StopReason),
 
@@ -134,6 +134,26 @@ pub enum Error {
         remedy: String,
     },
 
+    /// What the environment says cannot be. Exit code 64.
+    #[error("{reason}\n  {remedy}")]
+    Usage {
+        /// What is wrong with which variable.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
+    },
+
+    /// Another machine of the run cannot be reached, or does not fit. Exit code 69.
+    #[error("{peer} {reason}\n  {remedy}")]
+    Peer {
+        /// As in "rank 2 (algo-3)".
+        peer: String,
+        /// What it does or does not do.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
+    },
+
     /// A library failed where no input of the user's is to blame. Exit code 70.
     #[error("internal error: {0}")]
     Internal(String),
@@ -173,10 +193,10 @@ impl Error {
         match self {
             Error::InputMissing { .. } => 66,
             Error::BadData { .. } | Error::Diverged { .. } => 65,
-            Error::Download { .. } => 69,
+            Error::Download { .. } | Error::Peer { .. } => 69,
             Error::Busy { .. } => 75,
             Error::Stopped(reason) => reason.exit_code(),
-            Error::NotBuiltIn { .. } | Error::Hyperparameter { .. } => 64,
+            Error::NotBuiltIn { .. } | Error::Hyperparameter { .. } | Error::Usage { .. } => 64,
             Error::Internal(_) => 70,
             Error::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => 77,

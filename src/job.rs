@@ -69,6 +69,13 @@ impl Job {
         }
     }
 
+    /// The same job for a process that leaves the model to rank 0: what it keeps lies in a folder of its
+    /// own, since several ranks may share one disk.
+    pub fn of_rank(&self, rank: usize) -> Self {
+        let dir = self.state_dir.join(format!("rank-{rank}"));
+        Job { model_dir: dir.clone(), state_dir: dir, ..self.clone() }
+    }
+
     /// Where the fit goes on from after it was stopped.
     pub fn checkpoint_path(&self) -> PathBuf {
         self.state_dir.join(config::CHECKPOINT_FILE)

@@ -41,6 +41,8 @@ pub mod train;
 
 pub mod evaluate;
 
+pub mod distributed;
+
 pub mod artifact;
 pub mod job;
 pub mod telemetry;

@@ -1,10 +1,12 @@
 //! The main job from end to end.
 
+mod contribution;
 mod evaluation;
 mod extraction;
 mod fine_tuning;
 mod inputs;
 mod report;
+mod sharing;
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,6 +19,7 @@ use crate::config::{EXPECTED_NUM_CLASSES, L2_PENALTIES, TRAIN_VIEWS, TrainFrom};
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
+use crate::distributed::{ProcessGroup, Topology};
 use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::features::extract::Keep;
@@ -37,11 +40,12 @@ use crate::train::checkpoint::Checkpoint;
 use crate::train::fit::{self, Epoch};
 use crate::train::search::choose_penalty;
 use crate::train::temperature;
-use extraction::{Network, extract_folder};
+use extraction::{Network, Workers, extract_folder};
 use report::{
     announce_sample, describe, log_epoch, log_temperature, log_test, program, report_files,
     report_verdict, warn_if_guessing,
 };
+use sharing::Shared;
 
 pub use evaluation::{Evaluation, evaluate_saved};
 
@@ -64,6 +68,28 @@ pub struct Trained {
 /// Everything a user can mend is named in the error. The model of the run before stands until the
 /// new one is whole. [`Error::Stopped`](crate::Error::Stopped) when the run was asked to end.
 pub fn train(job: &Job) -> Result<Trained> {
+    train_leading(job, &Topology::single())
+}
+
+/// The same on all machines of `topology`, each of which calls this: they divide the images, and rank
+/// 0 trains, tests and saves. Elsewhere nothing is returned. The model has the same bytes as on one
+/// machine.
+///
+/// # Errors
+/// As [`train`]; [`Error::Peer`](crate::Error::Peer) when a machine is missing or does not fit; when
+/// one fails or is lost, [`Error::Stopped`](crate::Error::Stopped), which names it.
+pub fn train_on(job: &Job, topology: &Topology) -> Result<Option<Trained>> {
+    if topology.world_size > 1 {
+        fine_tuning::require_one_machine(job)?;
+    }
+    if topology.rank == 0 {
+        return train_leading(job, topology).map(Some);
+    }
+    contribution::contribute(&job.of_rank(topology.rank), topology).map(|()| None)
+}
+
+/// As the only machine, or as rank 0.
+fn train_leading(job: &Job, topology: &Topology) -> Result<Trained> {
     atomic_file::create_dir(&job.model_dir)?;
     atomic_file::create_dir(&job.state_dir)?;
     let _lock = RunLock::acquire(&job.state_dir)?;
@@ -73,7 +99,15 @@ pub fn train(job: &Job) -> Result<Trained> {
     }
     let status = StatusWriter::start(&job.model_dir);
     let journal = Journal::start(&job.model_dir, job.kind, program());
-    let result = train_locked(job, &status, &journal);
+    let result = if topology.world_size == 1 {
+        train_locked(job, None, &status, &journal)
+    } else {
+        status.stage("waiting for the other machines", 0);
+        ProcessGroup::join(topology).and_then(|group| {
+            let result = train_locked(job, Some(&group), &status, &journal);
+            group.end(result)
+        })
+    };
     journal.end(result.as_ref().map(|trained| trained.metadata.promoted));
     status.end(result.as_ref().map(|trained| Model {
         path: trained.model_path.clone(),
@@ -83,7 +117,12 @@ pub fn train(job: &Job) -> Result<Trained> {
     result
 }
 
-fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<Trained> {
+fn train_locked(
+    job: &Job,
+    group: Option<&ProcessGroup>,
+    status: &StatusWriter,
+    journal: &Journal,
+) -> Result<Trained> {
     let started = Instant::now();
     let watch = Watch::start();
     watch.recorder().observe(journal.clone());
@@ -96,6 +135,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     if job.kind == Kind::Sample {
         status.stage("drawing the sample", 0);
         sample::ensure(&job.data_dir, &job.weights_dir)?;
+        // Only now may others look for it, who may be on the same disk.
+        group.map_or(Ok(()), ProcessGroup::meet)?;
     }
 
     status.stage("reading the folders", 0);
@@ -123,6 +164,16 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
     log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
     let transform = EvalTransform::imagenet(weights.resize);
 
+    let num_cpus = job.num_workers;
+    let shared =
+        group.map(|group| Shared::agree(group, &folder, &weights, engine, num_cpus)).transpose()?;
+    let workers =
+        shared.as_ref().map_or(Workers { engine, num: num_cpus, shared: None }, |shared| Workers {
+            engine: shared.engine,
+            num: shared.num_workers,
+            shared: Some(shared),
+        });
+    let engine = workers.engine;
     let features_started = Instant::now();
     let train_from = job.hyperparameters.train_from;
     let frozen = Network {
@@ -130,7 +181,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         load: &|| weights.load(),
         keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
     };
-    let mut extracted = extract_folder(job, &folder, &weights, &frozen, engine, transform, status)?;
+    let mut extracted =
+        extract_folder(job, &folder, &weights, &frozen, workers, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     let skipped: HashSet<&Path> =
@@ -197,7 +249,7 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         let load = || Ok(fine_tuning::with(weights.load()?, &tuned));
         let fingerprint = fine_tuning::fingerprint(&weights, &tuned);
         let trained = Network { fingerprint, load: &load, keep: Keep::Features };
-        extracted = extract_folder(job, &folder, &weights, &trained, engine, transform, status)?;
+        extracted = extract_folder(job, &folder, &weights, &trained, workers, transform, status)?;
     }
     let [train, valid, test] = &extracted.splits;
     let metrics = SplitMetrics {
@@ -253,7 +305,8 @@ fn train_locked(job: &Job, status: &StatusWriter, journal: &Journal) -> Result<T
         data: extracted.data,
         host: Host { instance: observed.instance, ..host },
         cost: Cost {
-            num_workers: job.num_workers,
+            num_workers: workers.num,
+            world_size: group.map_or(1, ProcessGroup::world_size),
             features_seconds,
             fit_seconds,
             total_seconds,

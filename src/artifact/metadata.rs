@@ -142,8 +142,11 @@ pub struct DataSummary {
 /// What the run took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Threads that extracted features.
+    /// Threads that extracted features, in this process.
     pub num_workers: usize,
+    /// Processes that shared the work, each on its own machine or on one.
+    #[serde(default = "one")]
+    pub world_size: usize,
     /// From image files to features.
     pub features_seconds: f64,
     /// All epochs of the head.
@@ -166,6 +169,11 @@ impl fmt::Display for Cost {
         write!(f, "{}; {}", seconds(self.total_seconds), self.cpu)?;
         self.estimate.as_ref().map_or(Ok(()), |estimate| write!(f, "; {estimate}"))
     }
+}
+
+/// Of a model.json from before there could be several.
+fn one() -> usize {
+    1
 }
 
 /// Of a model.json from before there was a choice.

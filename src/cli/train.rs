@@ -2,14 +2,18 @@
 
 use super::{METRICS_HEADER, metrics_row, print};
 use crate::artifact::{MODEL_FILE, Metadata, REPORT_FILE};
+use crate::distributed::Topology;
 use crate::error::Result;
 use crate::job::{Job, Kind};
 use crate::pipeline::{self, Trained};
 use crate::run::console::seconds;
 
 pub fn run(job: &Job) -> Result<()> {
-    let trained = pipeline::train(job)?;
-    print(&summary(job, &trained))
+    // Of several machines the first has the model to speak of.
+    match pipeline::train_on(job, &Topology::from_env()?)? {
+        Some(trained) => print(&summary(job, &trained)),
+        None => Ok(()),
+    }
 }
 
 fn summary(job: &Job, trained: &Trained) -> String {

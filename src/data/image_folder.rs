@@ -112,6 +112,12 @@ impl ImageFolder {
         &self.split_dirs[split as usize]
     }
 
+    /// The path of one of its files as in the layout, `train/001.Affenpinscher/a.jpg`, wherever the
+    /// folders of the splits lie.
+    pub fn path_in_data_set(&self, split: Split, path: &Path) -> PathBuf {
+        Path::new(split.name()).join(path.strip_prefix(self.split_dir(split)).unwrap_or(path))
+    }
+
     /// The folder of the class with this target.
     pub fn class_dir(&self, split: Split, target: usize) -> PathBuf {
         self.split_dir(split).join(self.classes.name(target))

@@ -147,6 +147,27 @@ impl Collection {
         self.store.read(content, view, row)
     }
 
+    /// Whether the features of this view of this image are stored.
+    pub fn contains(&self, content: &blake3::Hash, view: u32) -> bool {
+        self.store.contains(content, view)
+    }
+
+    /// Stores features `[2048]` f32 that another machine computed by the same recipe.
+    ///
+    /// # Errors
+    /// As [`FeatureStore::append`].
+    pub fn append(&self, content: &blake3::Hash, view: u32, row: &[f32]) -> Result<()> {
+        self.store.append(content, view, row)
+    }
+
+    /// Waits until what was appended is on the disk.
+    ///
+    /// # Errors
+    /// As [`FeatureStore::sync`].
+    pub fn sync(&self) -> Result<()> {
+        self.store.sync()
+    }
+
     fn lookup(&self, request: &Request) -> Option<Entry> {
         let entry = self.index.lookup(request.path, &fs::metadata(request.path).ok()?)?;
         let activations = self.activations.as_ref();

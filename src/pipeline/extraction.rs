@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::sharing::Shared;
 use crate::artifact::{self, DataSummary};
 use crate::config::{CHUNK, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS, TrainFrom};
 use crate::data::FileNote;
@@ -53,67 +54,112 @@ pub(super) struct Network<'a> {
     pub(super) keep: Keep,
 }
 
+/// What computes the features.
+#[derive(Clone, Copy)]
+pub(super) struct Workers<'a> {
+    pub(super) engine: Engine,
+    /// Threads of this process.
+    pub(super) num: usize,
+    /// The other machines, where there are any.
+    pub(super) shared: Option<&'a Shared<'a>>,
+}
+
+/// The images whose features are wanted, and of what kind these are.
+pub(super) struct Wanted<'a> {
+    pub(super) samples: Vec<(Split, &'a Sample)>,
+    pub(super) requests: Vec<Request<'a>>,
+    pub(super) transform: ViewTransform,
+    pub(super) recipe: Recipe,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn of(
+        folder: &'a ImageFolder,
+        network: &Network,
+        engine: Engine,
+        transform: EvalTransform,
+    ) -> Result<Self> {
+        let samples: Vec<(Split, &Sample)> = Split::ALL
+            .iter()
+            .flat_map(|&split| folder.samples(split).iter().map(move |sample| (split, sample)))
+            .collect();
+        let requests = samples
+            .iter()
+            .map(|&(split, sample)| Request { path: &sample.path, num_views: num_views(split) })
+            .collect();
+        let transform = ViewTransform::new(transform);
+        let recipe = Recipe {
+            transform: serde_json::to_value(transform).map_err(|error| {
+                Error::Internal(format!("cannot describe the transform: {error}"))
+            })?,
+            weights_sha256: network.fingerprint.clone(),
+            engine: engine.name().into(),
+        };
+        Ok(Wanted { samples, requests, transform, recipe })
+    }
+}
+
 /// Takes features from the store, computes what is missing.
 pub(super) fn extract_folder(
     job: &Job,
     folder: &ImageFolder,
     weights: &Weights,
     network: &Network,
-    engine: Engine,
+    workers: Workers,
     transform: EvalTransform,
     status: &StatusWriter,
 ) -> Result<Extracted> {
-    let samples: Vec<(Split, &Sample)> = Split::ALL
-        .iter()
-        .flat_map(|&split| folder.samples(split).iter().map(move |sample| (split, sample)))
-        .collect();
-    let requests: Vec<Request> = samples
-        .iter()
-        .map(|&(split, sample)| Request { path: &sample.path, num_views: num_views(split) })
-        .collect();
-    let transform = ViewTransform::new(transform);
-    let recipe = Recipe {
-        transform: serde_json::to_value(transform)
-            .map_err(|error| Error::Internal(format!("cannot describe the transform: {error}")))?,
-        weights_sha256: network.fingerprint.clone(),
-        engine: engine.name().into(),
-    };
+    let wanted = Wanted::of(folder, network, workers.engine, transform)?;
+    let Wanted { samples, requests, transform, recipe } = &wanted;
     let features_dir = job.features_dir();
     let mut collection = match network.keep {
-        Keep::Features => Collection::open(&features_dir, &recipe)?,
-        Keep::Activations => Collection::open_with_activations(&features_dir, &recipe)?,
+        Keep::Features => Collection::open(&features_dir, recipe)?,
+        Keep::Activations => Collection::open_with_activations(&features_dir, recipe)?,
     };
-    prune(job, &recipe, &weights.sha256)?;
+    prune(job, recipe, &weights.sha256)?;
 
     let mut collected = Vec::new();
     let mut splits = None;
     // Once more only if features cannot be read back that were there a moment ago.
     for _ in 0..2 {
-        let stored = collection.stored(&requests);
-        let num_missing = requests.len() - stored.iter().flatten().count();
-        log::info!(
-            "features of {} images are stored, {num_missing} to compute",
-            requests.len() - num_missing
-        );
+        let stored = collection.stored(requests);
+        require_space(job, folder, weights, &collection, requests, &stored)?;
+        let division = workers.shared.map(|shared| shared.divide(stored.clone())).transpose()?;
+        let num_missing = if let Some(division) = &division {
+            division.log();
+            division.num_to_compute()
+        } else {
+            let num_stored = stored.iter().flatten().count();
+            let num_missing = requests.len() - num_stored;
+            log::info!("features of {num_stored} images are stored, {num_missing} to compute");
+            num_missing
+        };
         status.stage("features", num_missing);
-        require_space(job, folder, weights, &collection, &requests, &stored)?;
         let mut progress = Progress::new("features", "images", num_missing as u64);
-        let backbone = || Backbone::new(engine, &(network.load)()?, CHUNK);
-        collected = collection.collect(
-            &requests,
-            stored,
-            &transform,
-            backbone,
-            job.num_workers,
-            |done| {
-                progress.inc(done as u64);
-                status.inc(done);
-                Ok(())
-            },
-        )?;
+        let backbone = || Backbone::new(workers.engine, &(network.load)()?, CHUNK);
+        let on_progress = |done| {
+            progress.inc(done as u64);
+            status.inc(done);
+            Ok(())
+        };
+        collected = match &division {
+            Some(division) => division.compute(&mut collection, &wanted, backbone, on_progress)?,
+            None => collection.collect(
+                requests,
+                stored,
+                transform,
+                backbone,
+                workers.num,
+                on_progress,
+            )?,
+        };
         progress.finish();
-        splits = read_splits(&collection, &samples, &collected);
-        if splits.is_some() {
+        if let Some(division) = &division {
+            collected = division.bring_together(&collection, &wanted, collected)?;
+        }
+        splits = read_splits(&collection, samples, &collected);
+        // The other machines do not compute twice.
+        if splits.is_some() || division.is_some() {
             break;
         }
     }
@@ -142,7 +188,7 @@ pub(super) fn extract_folder(
     let data = DataSummary {
         dir: job.data_dir.clone(),
         fingerprint: fingerprint(folder, &contents),
-        test_fingerprint: Some(test_fingerprint(&samples, &collected)),
+        test_fingerprint: Some(test_fingerprint(samples, &collected)),
         num_train: num_used(Split::Train),
         num_valid: num_used(Split::Valid),
         num_test: num_used(Split::Test),
@@ -163,7 +209,7 @@ pub(super) fn extract_folder(
 }
 
 /// Keeps what this recipe has stored, and what layer4 is trained on while it is.
-fn prune(job: &Job, recipe: &Recipe, frozen_sha256: &str) -> Result<()> {
+pub(super) fn prune(job: &Job, recipe: &Recipe, frozen_sha256: &str) -> Result<()> {
     let mut kept = vec![recipe.file_name()?];
     if job.hyperparameters.train_from == TrainFrom::Layer4 {
         let frozen = Recipe { weights_sha256: frozen_sha256.into(), ..recipe.clone() };
@@ -250,8 +296,7 @@ fn test_fingerprint(samples: &[(Split, &Sample)], collected: &[Collected]) -> St
 fn fingerprint(folder: &ImageFolder, contents: &[(Split, &Path, blake3::Hash)]) -> String {
     let mut hasher = blake3::Hasher::new();
     for (split, path, content) in contents {
-        let path = path.strip_prefix(folder.split_dir(*split)).unwrap_or(path);
-        let path = Path::new(split.name()).join(path);
+        let path = folder.path_in_data_set(*split, path);
         hasher.update(path.as_os_str().as_encoded_bytes());
         hasher.update(&[0]);
         hasher.update(content.as_bytes());

@@ -82,6 +82,18 @@ pub(super) fn require_support(job: &Job) -> Result<()> {
     ))
 }
 
+/// Passes where what `job` asks for can be divided among machines.
+pub(super) fn require_one_machine(job: &Job) -> Result<()> {
+    if job.hyperparameters.train_from == TrainFrom::Head {
+        return Ok(());
+    }
+    Err(Error::bad_data(
+        "src/config.rs",
+        "TRAIN_FROM is Layer4, which several machines cannot train together",
+        "Set TRAIN_FROM to Head, or train on one machine, without RANK and WORLD_SIZE.",
+    ))
+}
+
 /// A state dict with the tensors of `tuned` in place of its own.
 pub(super) fn with(mut state_dict: StateDict, tuned: &StateDict) -> StateDict {
     for (name, tensor) in tuned.iter() {

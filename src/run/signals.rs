@@ -5,7 +5,7 @@
 //! process: whatever a run has finished is on disk at every instant, so nothing is lost by it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -24,15 +24,19 @@ pub enum StopReason {
     Interrupt,
     /// EC2 takes a spot instance back in two minutes.
     Spot,
+    /// Another machine of the run failed or is lost.
+    Peer,
 }
 
 impl StopReason {
-    /// The process's exit code: 128 and the signal's number, as shells have it, or "try later".
+    /// The process's exit code: 128 and the signal's number, as shells have it, "try later", or "a
+    /// service is unavailable".
     pub fn exit_code(self) -> u8 {
         match self {
             StopReason::Terminate => 143,
             StopReason::Interrupt => 130,
             StopReason::Spot => 75,
+            StopReason::Peer => 69,
         }
     }
 
@@ -42,19 +46,32 @@ impl StopReason {
             StopReason::Terminate => "SIGTERM",
             StopReason::Interrupt => "SIGINT (Ctrl-C)",
             StopReason::Spot => "EC2's notice that it takes this spot instance back",
+            StopReason::Peer => PEER.get().map_or("another machine of the run", String::as_str),
+        }
+    }
+
+    /// Time between the request and the end of the process at the latest.
+    fn grace(self) -> Duration {
+        match self {
+            // With what follows it stays below the 2 s that are promised.
+            StopReason::Terminate | StopReason::Interrupt | StopReason::Spot => {
+                Duration::from_millis(1500)
+            }
+            // Nobody waits for it: enough for a chunk of images on a slow machine.
+            StopReason::Peer => Duration::from_secs(15),
         }
     }
 }
 
-/// Time between the request and the end of the process at the latest. With what follows it stays
-/// below the 2 s that are promised.
-const GRACE: Duration = Duration::from_millis(1500);
 /// The farewell may take this long: the terminal or the disk may be what hangs.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// 0, or the place of a reason in [`REASONS`] from 1 on.
 static REQUESTED: AtomicU8 = AtomicU8::new(0);
-const REASONS: [StopReason; 3] = [StopReason::Terminate, StopReason::Interrupt, StopReason::Spot];
+const REASONS: [StopReason; 4] =
+    [StopReason::Terminate, StopReason::Interrupt, StopReason::Spot, StopReason::Peer];
+/// Which machine, and what became of it.
+static PEER: OnceLock<String> = OnceLock::new();
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
 type Farewell = Box<dyn FnOnce(StopReason) + Send>;
@@ -64,15 +81,23 @@ static FAREWELLS: Mutex<Vec<Farewell>> = Mutex::new(Vec::new());
 pub fn request(reason: StopReason) {
     let code = REASONS.iter().position(|&known| known == reason).unwrap_or(0) as u8 + 1;
     let first = REQUESTED.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-    if first && IS_INSTALLED.load(Ordering::SeqCst) {
+    // Who asks while the run ends because of another machine need not wait as long.
+    let hurries = requested() == Some(StopReason::Peer) && reason != StopReason::Peer;
+    if (first || hurries) && IS_INSTALLED.load(Ordering::SeqCst) {
         let end = move || {
-            thread::sleep(GRACE);
+            thread::sleep(reason.grace());
             end_now(reason)
         };
         if thread::Builder::new().spawn(end).is_err() {
             end_now(reason);
         }
     }
+}
+
+/// Asks the run to end because of `peer`, as in "rank 2 (algo-3), which failed: ...".
+pub fn request_for_peer(peer: String) {
+    PEER.get_or_init(|| peer);
+    request(StopReason::Peer);
 }
 
 /// Why the run is to end, if it is.
@@ -143,6 +168,6 @@ mod tests {
     #[test]
     fn codes_are_those_of_shells_and_sysexits() {
         let codes = REASONS.map(|reason| Error::Stopped(reason).exit_code());
-        assert_eq!(codes, [143, 130, 75]);
+        assert_eq!(codes, [143, 130, 75, 69]);
     }
 }

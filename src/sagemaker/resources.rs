@@ -16,15 +16,12 @@ pub struct Resources {
     pub hosts: Vec<String>,
     /// This one's.
     pub current_host: String,
-    /// Through which the hosts reach each other.
-    pub network_interface: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct ResourceConfig {
     current_host: String,
     hosts: Vec<String>,
-    network_interface_name: Option<String>,
 }
 
 impl Resources {
@@ -40,16 +37,13 @@ impl Resources {
             let remedy = r#"It has to be a list in JSON: ["algo-1", "algo-2"]."#;
             Error::bad_data("SM_HOSTS", format!("cannot be understood: {error}"), remedy)
         })?;
-        let config = ResourceConfig {
-            current_host: variable("SM_CURRENT_HOST").unwrap_or_default(),
-            hosts,
-            network_interface_name: variable("SM_NETWORK_INTERFACE_NAME"),
-        };
+        let config =
+            ResourceConfig { current_host: variable("SM_CURRENT_HOST").unwrap_or_default(), hosts };
         Resources::new(config, Path::new("SM_HOSTS"))
     }
 
     fn new(config: ResourceConfig, source: &Path) -> Result<Self> {
-        let ResourceConfig { current_host, mut hosts, network_interface_name } = config;
+        let ResourceConfig { current_host, mut hosts } = config;
         hosts.sort();
         hosts.dedup();
         if !hosts.contains(&current_host) {
@@ -59,18 +53,13 @@ impl Resources {
                 "Each host of a job has to be told its own name, which is one of them.",
             ));
         }
-        Ok(Resources { hosts, current_host, network_interface: network_interface_name })
+        Ok(Resources { hosts, current_host })
     }
 
     /// One host, which nobody has to find.
     fn local() -> Self {
         let host = "localhost".to_owned();
-        Resources { hosts: vec![host.clone()], current_host: host, network_interface: None }
-    }
-
-    /// The place of this host among all: 0 is the one that the others look for.
-    pub fn rank(&self) -> usize {
-        self.hosts.iter().position(|host| *host == self.current_host).unwrap_or_default()
+        Resources { hosts: vec![host.clone()], current_host: host }
     }
 }
 
@@ -90,15 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn ranks_follow_the_sorted_names() {
+    fn hosts_are_sorted_by_name() {
         let resources = read(
             r#"{"current_host": "algo-2", "hosts": ["algo-2", "algo-10", "algo-1"],
-                "current_instance_type": "ml.m5.xlarge", "network_interface_name": "eth0"}"#,
+                "current_instance_type": "ml.m5.xlarge"}"#,
         )
         .unwrap();
         assert_eq!(resources.hosts, ["algo-1", "algo-10", "algo-2"]);
-        assert_eq!(resources.rank(), 2);
-        assert_eq!(resources.network_interface.as_deref(), Some("eth0"));
+        assert_eq!(resources.current_host, "algo-2");
     }
 
     #[test]

@@ -13,9 +13,10 @@ use crate::artifact;
 use crate::atomic_file;
 use crate::config::{EXPECTED_NUM_CLASSES, LIVE_DIR};
 use crate::disk_space;
+use crate::distributed::Topology;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::pipeline::{self, Trained};
+use crate::pipeline;
 use crate::run::signals;
 
 /// Below the folder of checkpoints: weights that had to be downloaded.
@@ -59,8 +60,13 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
         ..Job::real()
     };
     let live_dir = artifact::runs_dir(&job.model_dir).join(LIVE_DIR);
-    let trained = run_on_hosts(&job, &resources)
+    let topology = Topology::of_hosts(&resources.hosts, &resources.current_host)?;
+    let trained = pipeline::train_on(&job, &topology)
         .inspect_err(|_| outputs::move_others(&live_dir, &layout.output_data_dir))?;
+    let Some(trained) = trained else {
+        log::info!("{} saves the model", resources.hosts[0]);
+        return Ok(());
+    };
     let run_dir = trained.model_path.parent().unwrap_or(&job.model_dir);
     outputs::move_model(run_dir, &layout.model_dir)?;
     outputs::move_others(run_dir, &layout.output_data_dir);
@@ -70,22 +76,6 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
         layout.output_data_dir.display()
     );
     Ok(())
-}
-
-/// Trains on the hosts of the job.
-///
-/// # Errors
-/// As [`pipeline::train`]; [`Error::BadData`] for more than one host.
-fn run_on_hosts(job: &Job, resources: &Resources) -> Result<Trained> {
-    let num_hosts = resources.hosts.len();
-    if num_hosts > 1 {
-        return Err(Error::bad_data(
-            "resourceconfig.json",
-            format!("names {num_hosts} hosts, and this version trains on one"),
-            "Set the job's InstanceCount to 1.",
-        ));
-    }
-    pipeline::train(job)
 }
 
 /// Fails before the work, not after it, when the model could not be put where SageMaker takes it from:

@@ -87,16 +87,6 @@ fn missing_and_unfit_inputs_are_named() {
 }
 
 #[test]
-fn more_than_one_host_is_refused() {
-    let container = Container::new();
-    container.write_config(
-        "resourceconfig.json",
-        r#"{"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}"#,
-    );
-    fails(&container, &[], 65, &["names 2 hosts", "InstanceCount to 1"]);
-}
-
-#[test]
 fn a_class_without_one_image_that_can_be_read_is_named() {
     let container = Container::new();
     let images = container.images("train", 2);

@@ -8,6 +8,8 @@ mod channels;
 mod container;
 mod disk;
 mod failures;
+#[cfg(feature = "torch")]
+mod hosts;
 mod hyperparameters;
 #[cfg(feature = "serve")]
 mod serve;

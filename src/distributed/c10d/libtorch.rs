@@ -1,0 +1,367 @@
+//! c10d as it is in libtorch: the seam between Rust and its store and process group.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use super::Endpoint;
+use crate::error::{Error, Result};
+
+/// What a failure says, longer texts cut.
+const MESSAGE_BYTES: usize = 1024;
+
+/// A store or a group on the C++ side.
+#[repr(C)]
+struct Opaque {
+    _private: [u8; 0],
+}
+
+type Sink = unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, len: usize);
+
+// native/c10d.cpp
+unsafe extern "C" {
+    fn ec2train_c10d_connect(
+        host: *const c_char,
+        port: u16,
+        is_server: bool,
+        num_workers: usize,
+        timeout_ms: i64,
+        store: *mut *mut Opaque,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_set(
+        store: *const Opaque,
+        key: *const c_char,
+        bytes: *const u8,
+        len: usize,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_set_if_absent(
+        store: *const Opaque,
+        key: *const c_char,
+        bytes: *const u8,
+        len: usize,
+        sink: Sink,
+        context: *mut c_void,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_is_set(
+        store: *const Opaque,
+        key: *const c_char,
+        is_set: *mut bool,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_get(
+        store: *const Opaque,
+        keys: *const *const c_char,
+        num_keys: usize,
+        sink: Sink,
+        context: *mut c_void,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_group(
+        store: *const Opaque,
+        prefix: *const c_char,
+        rank: c_int,
+        num_ranks: c_int,
+        address: *const c_char,
+        timeout_ms: i64,
+        group: *mut *mut Opaque,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_all_gather(
+        group: *const Opaque,
+        bytes: *const u8,
+        len: usize,
+        out: *mut u8,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_gather(
+        group: *const Opaque,
+        bytes: *const u8,
+        len: usize,
+        root: c_int,
+        out: *mut u8,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn ec2train_c10d_broadcast(
+        group: *const Opaque,
+        bytes: *mut u8,
+        len: usize,
+        root: c_int,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+}
+
+/// A connection to a `TCPStore`: small values under names, for all processes of a run. It lives as
+/// long as the process, as does the server where this process is the one that keeps it.
+#[derive(Debug)]
+pub struct Store(NonNull<Opaque>);
+
+// SAFETY: c10d's stores take a lock for every request and are bound to no thread.
+unsafe impl Send for Store {}
+
+impl Store {
+    /// Connects, or opens the store where this process is the server.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] with what c10d says, as when the port is taken, or at the timeout.
+    pub fn connect(endpoint: &Endpoint) -> Result<Self> {
+        let host = c_string(endpoint.host)?;
+        let mut store = ptr::null_mut();
+        // SAFETY: `host` ends with a zero and lives through the call.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_connect(
+                host.as_ptr(),
+                endpoint.port,
+                endpoint.is_server,
+                endpoint.num_workers.unwrap_or(0),
+                milliseconds(endpoint.timeout),
+                &mut store,
+                message,
+                capacity,
+            )
+        })?;
+        owned(store).map(Store)
+    }
+
+    /// Puts `bytes` under `key`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the server is gone.
+    pub fn set(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let key = c_string(key)?;
+        // SAFETY: the store is never freed; `key` and `bytes` live through the call.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_set(
+                self.0.as_ptr(),
+                key.as_ptr(),
+                bytes.as_ptr(),
+                bytes.len(),
+                message,
+                capacity,
+            )
+        })
+    }
+
+    /// Puts `bytes` under `key` unless something is there, and returns what is there then.
+    ///
+    /// # Errors
+    /// As [`Store::set`].
+    pub fn set_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+        let key = c_string(key)?;
+        let mut there: Vec<Vec<u8>> = Vec::new();
+        // SAFETY: as in `set`; `keep` is given the list that it expects.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_set_if_absent(
+                self.0.as_ptr(),
+                key.as_ptr(),
+                bytes.as_ptr(),
+                bytes.len(),
+                keep,
+                (&raw mut there).cast(),
+                message,
+                capacity,
+            )
+        })?;
+        Ok(there.pop().unwrap_or_default())
+    }
+
+    /// Whether something is under `key`.
+    ///
+    /// # Errors
+    /// As [`Store::set`].
+    pub fn is_set(&self, key: &str) -> Result<bool> {
+        let key = c_string(key)?;
+        let mut is_set = false;
+        // SAFETY: as in `set`.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_is_set(self.0.as_ptr(), key.as_ptr(), &mut is_set, message, capacity)
+        })?;
+        Ok(is_set)
+    }
+
+    /// What is under each of `keys`; waits for those that are not there yet.
+    ///
+    /// # Errors
+    /// As [`Store::set`]; at the timeout.
+    pub fn get(&self, keys: &[String]) -> Result<Vec<Vec<u8>>> {
+        let keys = keys.iter().map(|key| c_string(key)).collect::<Result<Vec<CString>>>()?;
+        let pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ptr()).collect();
+        let mut values: Vec<Vec<u8>> = Vec::new();
+        // SAFETY: as in `set_if_absent`.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_get(
+                self.0.as_ptr(),
+                pointers.as_ptr(),
+                pointers.len(),
+                keep,
+                (&raw mut values).cast(),
+                message,
+                capacity,
+            )
+        })?;
+        Ok(values)
+    }
+}
+
+/// A `ProcessGroupGloo`: every rank calls the same functions in the same order. It lives as long as
+/// the process: what may still hang in it when a run is given up must not be freed.
+#[derive(Debug)]
+pub struct Group(NonNull<Opaque>, usize);
+
+// SAFETY: c10d's process groups are bound to no thread.
+unsafe impl Send for Group {}
+
+impl Group {
+    /// Connects `rank` with the `num_ranks - 1` others, which find each other in `store` below
+    /// `prefix`. Listens at `address`, or, without one, where `GLOO_SOCKET_IFNAME` says. `timeout`
+    /// holds for this and for every collective.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] with what c10d says, as at the timeout.
+    pub fn connect(
+        store: &Store,
+        prefix: &str,
+        rank: usize,
+        num_ranks: usize,
+        address: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let prefix = c_string(prefix)?;
+        let address = address.map(c_string).transpose()?;
+        let mut group = ptr::null_mut();
+        // SAFETY: the store is never freed; the strings live through the call.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_group(
+                store.0.as_ptr(),
+                prefix.as_ptr(),
+                int(rank),
+                int(num_ranks),
+                address.as_ref().map_or(ptr::null(), |address| address.as_ptr()),
+                milliseconds(timeout),
+                &mut group,
+                message,
+                capacity,
+            )
+        })?;
+        owned(group).map(|group| Group(group, num_ranks))
+    }
+
+    /// Processes in it.
+    pub fn num_ranks(&self) -> usize {
+        self.1
+    }
+
+    /// `[num_ranks, L]`: the `[L]` bytes of every rank, of which all have as many.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when a rank is gone, or at the timeout.
+    pub fn all_gather(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut out = vec![0; self.1 * bytes.len()];
+        // SAFETY: the group is never freed; `out` has room for all ranks' bytes. The call returns
+        // when they are no longer used.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_all_gather(
+                self.0.as_ptr(),
+                bytes.as_ptr(),
+                bytes.len(),
+                out.as_mut_ptr(),
+                message,
+                capacity,
+            )
+        })?;
+        Ok(out)
+    }
+
+    /// The same at `root`; elsewhere as many zeros.
+    ///
+    /// # Errors
+    /// As [`Group::all_gather`].
+    pub fn gather(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>> {
+        let mut out = vec![0; self.1 * bytes.len()];
+        // SAFETY: as in `all_gather`.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_gather(
+                self.0.as_ptr(),
+                bytes.as_ptr(),
+                bytes.len(),
+                int(root),
+                out.as_mut_ptr(),
+                message,
+                capacity,
+            )
+        })?;
+        Ok(out)
+    }
+
+    /// Overwrites `bytes` with those of `root`, of which all ranks have as many.
+    ///
+    /// # Errors
+    /// As [`Group::all_gather`].
+    pub fn broadcast(&self, bytes: &mut [u8], root: usize) -> Result<()> {
+        // SAFETY: as in `all_gather`.
+        checked(|message, capacity| unsafe {
+            ec2train_c10d_broadcast(
+                self.0.as_ptr(),
+                bytes.as_mut_ptr(),
+                bytes.len(),
+                int(root),
+                message,
+                capacity,
+            )
+        })
+    }
+}
+
+/// Adds a copy of the bytes to the list at `context`.
+unsafe extern "C" fn keep(context: *mut c_void, bytes: *const u8, len: usize) {
+    // SAFETY: `context` is the list that the caller above lent for the call.
+    let values = unsafe { &mut *context.cast::<Vec<Vec<u8>>>() };
+    let bytes = if len == 0 {
+        &[]
+    } else {
+        // SAFETY: `bytes` are `len` bytes of a vector that lives through the call.
+        unsafe { std::slice::from_raw_parts(bytes, len) }
+    };
+    values.push(bytes.to_vec());
+}
+
+/// Calls a function of native/c10d.cpp, whose reason for failing becomes the error.
+fn checked(call: impl FnOnce(*mut c_char, usize) -> bool) -> Result<()> {
+    let mut message = [0; MESSAGE_BYTES];
+    if call(message.as_mut_ptr(), message.len()) {
+        return Ok(());
+    }
+    // SAFETY: the function wrote a text with a closing zero, or left the zeros.
+    let message = unsafe { CStr::from_ptr(message.as_ptr()) };
+    let message = message.to_string_lossy();
+    let first = message.lines().next().unwrap_or_default();
+    Err(Error::Internal(format!("c10d: {first}")))
+}
+
+fn owned(pointer: *mut Opaque) -> Result<NonNull<Opaque>> {
+    NonNull::new(pointer).ok_or_else(|| Error::Internal("c10d gave nothing".into()))
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::Internal(format!("{text:?} has a zero in it")))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    duration.as_millis().try_into().unwrap_or(i64::MAX)
+}
+
+fn int(rank: usize) -> c_int {
+    rank.try_into().unwrap_or(c_int::MAX)
+}
