@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::fault::Fault;
 use super::queue::Computed;
 use super::wire::{ClassProbability, Logits, Prediction, VerboseReply};
-use crate::metrics::softmax;
+use crate::train::temperature::probabilities;
 
 /// Classes in a verbose reply by default.
 const TOP_K: usize = 5;
@@ -134,9 +134,7 @@ fn verbose(predictions: Vec<Computed>, top_k: usize) -> Result<VerboseReply, Fau
 
 fn top(image: &Computed, top_k: usize) -> Vec<ClassProbability> {
     let temperature = image.model.description.temperature;
-    let scaled: Vec<f32> =
-        image.logits.iter().map(|logit| (f64::from(*logit) / temperature) as f32).collect();
-    let mut classes: Vec<ClassProbability> = softmax(&scaled)
+    let mut classes: Vec<ClassProbability> = probabilities(&image.logits, temperature)
         .into_iter()
         .zip(&image.model.class_names)
         .enumerate()

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::model::{Model, ModelInfo, Worker};
 use super::wire::ModelDescription;
-use crate::artifact::{Metadata, TrainedModel};
+use crate::artifact::TrainedModel;
 use crate::config::{CHUNK, NUM_FEATURES};
 use crate::data::decode::decode_within;
 use crate::data::transform::{EvalTransform, Scratch};
@@ -51,7 +51,7 @@ impl SavedModel {
                 description: ModelDescription {
                     id: metadata.model_sha256.clone(),
                     engine: engine.name().into(),
-                    temperature: temperature(&metadata),
+                    temperature: metadata.temperature.unwrap_or(1.0),
                     num_classes: metadata.class_names.len(),
                 },
                 class_names: metadata.class_names,
@@ -69,11 +69,6 @@ impl SavedModel {
     pub fn description(&self) -> &ModelDescription {
         &self.info.description
     }
-}
-
-/// What model.json says about calibration: nothing yet.
-fn temperature(_metadata: &Metadata) -> f64 {
-    1.0
 }
 
 impl Model for SavedModel {
