@@ -8,9 +8,10 @@ use serde_yaml_ng::Value;
 use serde_yaml_ng::value::TaggedValue;
 
 /// Statements whose resource is `*`, and why none can be named.
-const WITHOUT_RESOURCE: [(&str, &str); 2] = [
+const WITHOUT_RESOURCE: [(&str, &str); 3] = [
     ("LogInToRegistry", "ecr:GetAuthorizationToken has no resource: the token is the registry's"),
     ("WriteEndpointMetrics", "cloudwatch:PutMetricData has none: a condition names the namespace"),
+    ("WriteJobMetrics", "as WriteEndpointMetrics"),
 ];
 
 /// A template, with `!Sub "x"` and `!Sub ["x", ...]` as "x" and other tags as what they hold.

@@ -49,9 +49,9 @@ pub struct Search {
 }
 
 /// Tries the optima for some of `penalties`, from that of the epochs on to greater or to smaller ones, as
-/// long as the validation loss falls; goes on further to the best of them. Puts the head with the lowest validation loss into
-/// `fitted`, if that is lower than the best epoch's. `None` when there is nothing to choose from, or
-/// too few images to choose on.
+/// long as the validation loss falls; goes on further to the best of them. Puts the head with the lowest
+/// validation loss into `fitted`, if that is lower than the best epoch's. `None` when there is nothing to
+/// choose from, or too few images to choose on.
 ///
 /// The result does not depend on `num_threads`.
 ///
