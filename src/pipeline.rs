@@ -4,6 +4,7 @@ mod contribution;
 mod evaluation;
 mod extraction;
 mod fine_tuning;
+mod fitting;
 mod inputs;
 mod report;
 mod sharing;
@@ -15,7 +16,7 @@ use std::time::Instant;
 
 use crate::artifact::{self, BackboneOrigin, Cost, Metadata, SplitMetrics, Transform};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, L2_PENALTIES, TRAIN_VIEWS, TrainFrom};
+use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS, TrainFrom};
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
@@ -25,10 +26,8 @@ use crate::evaluate::evaluate;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::model::backbone::Engine;
-use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::report::RunRecord;
-use crate::run::console::seconds;
 use crate::run::host::{self, Host};
 use crate::run::lock::RunLock;
 use crate::run::signals;
@@ -37,13 +36,12 @@ use crate::run::watch::Watch;
 use crate::sample;
 use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
-use crate::train::fit::{self, Epoch};
-use crate::train::search::choose_penalty;
 use crate::train::temperature;
 use extraction::{Network, Workers, extract_folder};
+use fitting::Fit;
 use report::{
-    announce_sample, describe, log_epoch, log_temperature, log_test, program, report_files,
-    report_verdict, warn_if_guessing,
+    announce_sample, describe, log_temperature, log_test, program, report_files, report_verdict,
+    warn_if_guessing,
 };
 use sharing::Shared;
 
@@ -194,57 +192,11 @@ fn train_locked(
     let class_names = folder.classes.class_names();
     let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
     if let Some(metadata) = standing.clone().filter(|it| inputs.is_some() && it.inputs == inputs) {
-        log::info!(
-            "nothing has changed since {}, when the standing model was trained: it stays as it is",
-            metadata.created.strftime("%F %T UTC")
-        );
-        log_test(&metadata.metrics.test);
-        journal.result(metadata.best_epoch, metadata.metrics);
-        discard_checkpoints(job);
-        let model_path = artifact::model_path(&job.model_dir);
-        return Ok(Trained { metadata, model_path, is_new: false });
+        return Ok(leave(job, metadata, journal));
     }
 
-    let fit_started = Instant::now();
-    status.stage("epochs", job.hyperparameters.max_epochs);
-    let [train, valid, _] = &extracted.splits;
-    let on_epoch = |epoch: &Epoch| {
-        log_epoch(epoch);
-        status.epoch(epoch);
-        journal.epoch(epoch);
-        Ok(())
-    };
-    let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
-    let mut fitted = fit::fit_with_checkpoint(
-        train,
-        valid,
-        num_classes,
-        &job.hyperparameters,
-        job.num_workers,
-        &mut checkpoint,
-        on_epoch,
-    )?;
-    status.stage("L2 penalty", 0);
-    let settings = &job.hyperparameters;
-    let search =
-        choose_penalty(&mut fitted, train, valid, settings, &L2_PENALTIES, job.num_workers)?;
-    if let Some(search) = &search {
-        log::info!("{search}");
-    }
-    let mut tuned = StateDict::new();
-    if let Some(activations) = extracted.activations.take() {
-        let targets = [&train.targets[..], &valid.targets];
-        tuned =
-            fine_tuning::run(job, &weights, &activations, targets, &mut fitted, status, on_epoch)?;
-    }
-    let fit_seconds = fit_started.elapsed().as_secs_f64();
-    log::info!(
-        "kept epoch {} of {}, trained in {}",
-        fitted.best_epoch,
-        fitted.history.len(),
-        seconds(fit_seconds)
-    );
-
+    let Fit { fitted, search, tuned, seconds: fit_seconds } =
+        fitting::fit(job, &weights, &mut extracted, num_classes, status, journal)?;
     if !tuned.is_empty() {
         let load = || Ok(fine_tuning::with(weights.load()?, &tuned));
         let fingerprint = fine_tuning::fingerprint(&weights, &tuned);
@@ -331,6 +283,19 @@ fn train_locked(
     discard_checkpoints(job);
     log::info!("{}", metadata.cost);
     Ok(Trained { metadata, model_path, is_new: true })
+}
+
+/// Leaves the standing model, which this run would have made again.
+fn leave(job: &Job, metadata: Metadata, journal: &Journal) -> Trained {
+    log::info!(
+        "nothing has changed since {}, when the standing model was trained: it stays as it is",
+        metadata.created.strftime("%F %T UTC")
+    );
+    log_test(&metadata.metrics.test);
+    journal.result(metadata.best_epoch, metadata.metrics);
+    discard_checkpoints(job);
+    let model_path = artifact::model_path(&job.model_dir);
+    Trained { metadata, model_path, is_new: false }
 }
 
 /// Deletes what a killed run would have gone on from. The model is safe and the run a success, whatever

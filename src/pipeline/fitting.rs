@@ -1,0 +1,85 @@
+//! The head that a run saves, from the features of its images.
+
+use std::time::Instant;
+
+use super::extraction::Extracted;
+use super::fine_tuning;
+use super::report::log_epoch;
+use crate::config::L2_PENALTIES;
+use crate::error::Result;
+use crate::job::Job;
+use crate::model::state_dict::StateDict;
+use crate::model::weights::Weights;
+use crate::run::console;
+use crate::run::status::StatusWriter;
+use crate::telemetry::Journal;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::fit::{self, Epoch, Fitted};
+use crate::train::search::{Search, choose_penalty};
+
+/// What was trained.
+pub(super) struct Fit {
+    pub(super) fitted: Fitted,
+    /// How the penalty was chosen, if it was.
+    pub(super) search: Option<Search>,
+    /// Layer4's new weights; empty where it was not trained.
+    pub(super) tuned: StateDict,
+    /// Wall time.
+    pub(super) seconds: f64,
+}
+
+/// Fits the head, from where an earlier run of the same job was stopped, then layer4 where `extracted`
+/// has what it takes, which is consumed.
+///
+/// # Errors
+/// As [`fit::fit`]; libtorch's.
+pub(super) fn fit(
+    job: &Job,
+    weights: &Weights,
+    extracted: &mut Extracted,
+    num_classes: usize,
+    status: &StatusWriter,
+    journal: &Journal,
+) -> Result<Fit> {
+    let started = Instant::now();
+    let activations = extracted.activations.take();
+    let [train, valid, _] = &extracted.splits;
+    let on_epoch = |epoch: &Epoch| {
+        log_epoch(epoch);
+        status.epoch(epoch);
+        journal.epoch(epoch);
+        Ok(())
+    };
+    status.stage("epochs", job.hyperparameters.max_epochs);
+    let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
+    let mut fitted = fit::fit_with_checkpoint(
+        train,
+        valid,
+        num_classes,
+        &job.hyperparameters,
+        job.num_workers,
+        &mut checkpoint,
+        on_epoch,
+    )?;
+    status.stage("L2 penalty", 0);
+    let settings = &job.hyperparameters;
+    let search =
+        choose_penalty(&mut fitted, train, valid, settings, &L2_PENALTIES, job.num_workers)?;
+    if let Some(search) = &search {
+        log::info!("{search}");
+    }
+    let mut tuned = StateDict::new();
+    if let Some(activations) = activations {
+        let targets = [&train.targets[..], &valid.targets];
+        tuned =
+            fine_tuning::run(job, weights, &activations, targets, &mut fitted, status, on_epoch)?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    log::info!(
+        "kept epoch {} of {}, trained in {}",
+        fitted.best_epoch,
+        fitted.history.len(),
+        console::seconds(seconds)
+    );
+    Ok(Fit { fitted, search, tuned, seconds })
+}
