@@ -65,17 +65,9 @@ from() {
     tar --create --directory "$root" --exclude=./stages . | tar --extract --directory "$stage"
     lent_rustup=
     [[ ${2:-} == AS ]] || return 0
-    # What a network of its own certificates and names needs; images get these from the engine.
+    # Images get names from the engine.
     cp --dereference /etc/resolv.conf /etc/hosts "$stage/etc/"
-    mkdir -p "$stage/usr/local/share/ca-certificates"
-    find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t "$stage/usr/local/share/ca-certificates" {} +
-    if ! curl --fail --silent --location --connect-timeout 10 --output /dev/null https://sh.rustup.rs; then
-        lent_rustup=${RUSTUP_HOME:-$HOME/.rustup}
-        [[ -d $lent_rustup ]] || die "sh.rustup.rs cannot be reached, and there is no rustup here to lend" 69
-        say "sh.rustup.rs cannot be reached: lending $lent_rustup, so installing Rust is not tried"
-        mkdir -p "$stage/root/.cargo/bin" "$stage/root/.rustup"
-        cp --archive "${CARGO_HOME:-$HOME/.cargo}/bin/." "$stage/root/.cargo/bin/"
-    fi
+    lend "$stage"
 }
 
 # copy [--from=STAGE] SOURCE... TARGET

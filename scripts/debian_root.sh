@@ -36,3 +36,19 @@ bundle() {
     [[ -n $archive ]] || archive=$(scripts/package.sh)
     echo "$archive"
 }
+
+# lend DIR: gives the root in DIR what a build there needs of this network: its certificate authority, which
+# update-ca-certificates adds to Debian's, and Rust where sh.rustup.rs cannot be reached. lent_rustup
+# then names the toolchains, to be mounted at /root/.rustup.
+lend() {
+    mkdir -p "$1/usr/local/share/ca-certificates"
+    find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t "$1/usr/local/share/ca-certificates" {} +
+    lent_rustup=
+    if ! curl --fail --silent --location --connect-timeout 10 --output /dev/null https://sh.rustup.rs; then
+        lent_rustup=${RUSTUP_HOME:-$HOME/.rustup}
+        [[ -d $lent_rustup ]] || die "sh.rustup.rs cannot be reached, and there is no rustup here to lend" 69
+        say "sh.rustup.rs cannot be reached: lending $lent_rustup, so installing Rust is not tried"
+        mkdir -p "$1/root/.cargo/bin" "$1/root/.rustup"
+        cp --archive "${CARGO_HOME:-$HOME/.cargo}/bin/." "$1/root/.cargo/bin/"
+    fi
+}

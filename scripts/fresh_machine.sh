@@ -20,18 +20,7 @@ new_root --variant=minbase
 cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone --quiet --no-hardlinks . "$root/root/ec2train"
 
-# A certificate authority of this network's own; update-ca-certificates adds it to Debian's.
-mkdir -p "$root/usr/local/share/ca-certificates"
-find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t "$root/usr/local/share/ca-certificates" {} +
-
-lent_rustup=
-if ! curl --fail --silent --location --connect-timeout 10 --output /dev/null https://sh.rustup.rs; then
-    lent_rustup=${RUSTUP_HOME:-$HOME/.rustup}
-    [[ -d $lent_rustup ]] || die "sh.rustup.rs cannot be reached, and there is no rustup here to lend" 69
-    say "sh.rustup.rs cannot be reached: lending $lent_rustup, so installing Rust is not tried"
-    mkdir -p "$root/root/.cargo/bin" "$root/root/.rustup"
-    cp --archive "${CARGO_HOME:-$HOME/.cargo}/bin/." "$root/root/.cargo/bin/"
-fi
+lend "$root"
 
 # Runs a command in the new root, with /proc, /dev and the lent Rust. They are mounted in a mount
 # namespace of their own, which ends with the command, however that ends.
