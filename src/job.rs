@@ -1,6 +1,6 @@
 //! What one run reads, how it trains, where it writes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config;
 use crate::data::image_folder::Split;
@@ -32,8 +32,8 @@ pub struct Job {
     pub weights_file: &'static str,
     /// Receives the artifacts.
     pub model_dir: PathBuf,
-    /// Keeps what a run that was stopped goes on from, beside the artifacts or elsewhere.
-    pub state_dir: PathBuf,
+    /// Keeps what a run that was stopped goes on from; `None`: beside the artifacts.
+    pub state_dir: Option<PathBuf>,
     /// Threads that extract features. The result does not depend on it.
     pub num_workers: usize,
     /// How the head is fitted.
@@ -50,7 +50,7 @@ impl Job {
             weights_dir: config::WEIGHTS_DIR.into(),
             weights_file: config::WEIGHTS_FILE,
             model_dir: config::MODEL_DIR.into(),
-            state_dir: config::MODEL_DIR.into(),
+            state_dir: None,
             num_workers: host::num_cpus(),
             hyperparameters: Hyperparameters::default(),
         }
@@ -64,7 +64,6 @@ impl Job {
             weights_dir: config::SAMPLE_WEIGHTS_DIR.into(),
             weights_file: config::SAMPLE_WEIGHTS_FILE,
             model_dir: config::SAMPLE_MODEL_DIR.into(),
-            state_dir: config::SAMPLE_MODEL_DIR.into(),
             ..Job::real()
         }
     }
@@ -72,13 +71,18 @@ impl Job {
     /// The same job for a process that leaves the model to rank 0: what it keeps lies in a folder of its
     /// own, since several ranks may share one disk.
     pub fn of_rank(&self, rank: usize) -> Self {
-        let dir = self.state_dir.join(format!("rank-{rank}"));
-        Job { model_dir: dir.clone(), state_dir: dir, ..self.clone() }
+        let model_dir = self.state_dir().join(format!("rank-{rank}"));
+        Job { model_dir, state_dir: None, ..self.clone() }
+    }
+
+    /// Keeps what a run that was stopped goes on from.
+    pub fn state_dir(&self) -> &Path {
+        self.state_dir.as_deref().unwrap_or(&self.model_dir)
     }
 
     /// Where the fit goes on from after it was stopped.
     pub fn checkpoint_path(&self) -> PathBuf {
-        self.state_dir.join(config::CHECKPOINT_FILE)
+        self.state_dir().join(config::CHECKPOINT_FILE)
     }
 
     /// Receives the model in the formats of other programs.
@@ -88,11 +92,11 @@ impl Job {
 
     /// Where fine-tuning goes on from after it was stopped.
     pub fn layer4_checkpoint_path(&self) -> PathBuf {
-        self.state_dir.join(config::LAYER4_CHECKPOINT_FILE)
+        self.state_dir().join(config::LAYER4_CHECKPOINT_FILE)
     }
 
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
-        self.state_dir.join(config::FEATURES_DIR)
+        self.state_dir().join(config::FEATURES_DIR)
     }
 }

@@ -89,10 +89,10 @@ pub fn train_on(job: &Job, topology: &Topology) -> Result<Option<Trained>> {
 /// As the only machine, or as rank 0.
 fn train_leading(job: &Job, topology: &Topology) -> Result<Trained> {
     atomic_file::create_dir(&job.model_dir)?;
-    atomic_file::create_dir(&job.state_dir)?;
-    let _lock = RunLock::acquire(&job.state_dir)?;
+    atomic_file::create_dir(job.state_dir())?;
+    let _lock = RunLock::acquire(job.state_dir())?;
     let runs_dir = artifact::runs_dir(&job.model_dir);
-    for dir in [&job.model_dir, &runs_dir, &job.state_dir, &job.features_dir()] {
+    for dir in [&job.model_dir, &runs_dir, job.state_dir(), &job.features_dir()] {
         atomic_file::remove_leftovers(dir)?;
     }
     let status = StatusWriter::start(&job.model_dir);

@@ -267,7 +267,7 @@ fn require_space(
     };
     disk_space::require_all(&[
         (&job.model_dir, artifact::saved_bytes(backbone_bytes, folder.classes.len())),
-        (&job.state_dir, collection.bytes(num_views) + checkpoint_bytes),
+        (job.state_dir(), collection.bytes(num_views) + checkpoint_bytes),
     ])
 }
 

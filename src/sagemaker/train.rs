@@ -55,7 +55,7 @@ fn train(arguments: &ArgMatches, layout: &Layout) -> Result<()> {
         split_dirs: data.split_dirs,
         weights_dir: weights_path.parent().unwrap_or(Path::new(".")).to_path_buf(),
         model_dir: scratch.path().to_path_buf(),
-        state_dir,
+        state_dir: Some(state_dir),
         hyperparameters,
         ..Job::real()
     };

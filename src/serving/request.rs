@@ -186,7 +186,7 @@ mod tests {
     fn what_is_wrong_with_json_is_said() {
         for (json, words) in [
             ("", "EOF"),
-            ("[]", "invalid length 0"),
+            ("[]", "either \"url\" or \"image\""),
             ("{}", "either \"url\" or \"image\""),
             (r#"{"url": "a", "image": "b"}"#, "either \"url\" or \"image\""),
             (r#"{"url": "a", "instances": []}"#, "and no other"),

@@ -26,7 +26,7 @@ const MIN_GAIN: f64 = 1e-3;
 /// of it.
 const TOLERANCE: f64 = 5e-4;
 /// The same for the penalty that is chosen.
-const FINE_TOLERANCE: f64 = 1e-4;
+const FINE_TOLERANCE: f64 = 3e-5;
 
 /// A penalty that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
