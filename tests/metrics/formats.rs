@@ -91,7 +91,8 @@ fn assert_lines(lines: &[Value], history: &[Value], metadata: &Value) {
     }
     let stages: Vec<&str> =
         events(lines, "stage").iter().map(|line| line["stage"].as_str().unwrap()).collect();
-    let expected = ["starting", "reading the folders", "features", "epochs", "saving"];
+    let expected =
+        ["starting", "reading the folders", "features", "epochs", "L2 penalty", "saving"];
     assert_eq!(stages, expected);
 
     let machine = events(lines, "machine");
