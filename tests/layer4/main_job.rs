@@ -19,11 +19,13 @@ fn a_trained_layer4_is_saved_evaluated_and_kept_apart() {
         model_dir: working_dir.path("TrainedModels"),
         hyperparameters: Hyperparameters {
             train_from,
+            // A head that layer4's epochs can still improve.
+            max_epochs: 1,
             layer4: Layer4Hyperparameters {
                 batch_size: 4,
                 max_epochs: 2,
-                learning_rate: 1e-3,
-                head_learning_rate: 1e-2,
+                learning_rate: 1e-5,
+                head_learning_rate: 1e-4,
                 ..Layer4Hyperparameters::default()
             },
             ..Hyperparameters::default()
