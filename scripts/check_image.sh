@@ -37,26 +37,6 @@ stages=$root/stages
 mkdir "$stages"
 declare -A environment=()
 
-# in_stage DIR COMMAND...: runs it there as root, with the network, /proc and /dev.
-in_stage() {
-    local dir=$1
-    shift
-    # shellcheck disable=SC2016  # Expanded by the inner shell.
-    unshare --mount --propagation private bash -euc '
-        root=$1 lent_rustup=$2
-        shift 2
-        mount -t proc proc "$root/proc"
-        mount --rbind /dev "$root/dev"
-        if [[ -n $lent_rustup ]]; then
-            mount --bind "$lent_rustup" "$root/root/.rustup"
-            mount -o remount,bind,ro "$root/root/.rustup"
-        fi
-        exec chroot "$root" env -i "$@"' in_stage "$dir" "$lent_rustup" \
-        HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-        ${no_proxy:+no_proxy="$no_proxy"} "$@" </dev/null
-}
-
 # from IMAGE [AS NAME]: begins a stage.
 from() {
     [[ $1 == debian:12-slim ]] || die "$DOCKERFILE begins with $1, this script has a Debian 12" 70
@@ -107,7 +87,7 @@ while IFS=$'\t' read -r instruction value; do
         FROM) from "${words[@]}" ;;
         WORKDIR) workdir=$value && mkdir -p "$stage$workdir" ;;
         COPY) copy "${words[@]}" ;;
-        RUN) in_stage "$stage" /bin/sh -c "cd $workdir && $value" || die "RUN $value failed" 70 ;;
+        RUN) build_in "$stage" /bin/sh -c "cd $workdir && $value" || die "RUN $value failed" 70 ;;
         ARG) environment[${value%%=*}]=${value#*=} ;;
         USER)
             # shellcheck disable=SC2016  # As it is written there.

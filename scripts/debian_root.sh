@@ -52,3 +52,25 @@ lend() {
         cp --archive "${CARGO_HOME:-$HOME/.cargo}/bin/." "$1/root/.cargo/bin/"
     fi
 }
+
+# build_in DIR [NAME=VALUE]... COMMAND...: runs a command in the root in DIR as its root, with the network,
+# /proc, /dev and what `lend` lent. They are mounted in a mount namespace of their own, which ends with the
+# command, however that ends.
+build_in() {
+    local dir=$1
+    shift
+    # shellcheck disable=SC2016  # Expanded by the inner shell.
+    unshare --mount --propagation private bash -euc '
+        root=$1 lent_rustup=$2
+        shift 2
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        if [[ -n $lent_rustup ]]; then
+            mount --bind "$lent_rustup" "$root/root/.rustup"
+            mount -o remount,bind,ro "$root/root/.rustup"
+        fi
+        exec chroot "$root" env -i "$@"' build_in "$dir" "$lent_rustup" \
+        HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+        ${no_proxy:+no_proxy="$no_proxy"} "$@" </dev/null
+}

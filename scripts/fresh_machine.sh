@@ -22,24 +22,7 @@ git clone --quiet --no-hardlinks . "$root/root/ec2train"
 
 lend "$root"
 
-# Runs a command in the new root, with /proc, /dev and the lent Rust. They are mounted in a mount
-# namespace of their own, which ends with the command, however that ends.
-in_root() {
-    # shellcheck disable=SC2016  # Expanded by the inner shell.
-    unshare --mount --propagation private bash -euc '
-        root=$1 lent_rustup=$2
-        shift 2
-        mount -t proc proc "$root/proc"
-        mount --rbind /dev "$root/dev"
-        if [[ -n $lent_rustup ]]; then
-            mount --bind "$lent_rustup" "$root/root/.rustup"
-            mount -o remount,bind,ro "$root/root/.rustup"
-        fi
-        exec chroot "$root" env -i "$@"' in_root "$root" "$lent_rustup" \
-        HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-        ${no_proxy:+no_proxy="$no_proxy"} "$@" </dev/null
-}
+in_root() { build_in "$root" LANG=C.UTF-8 "$@"; }
 
 # shellcheck disable=SC2016  # Expanded by dpkg-query.
 packages() { in_root dpkg-query --show --showformat '${Package}\n' | sort; }
