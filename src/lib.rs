@@ -18,7 +18,7 @@
 //!
 //! Without the feature `torch` the engines that need libtorch are left out: those for CPUs with AMX,
 //! and for CPUs without AVX2. Without `native` all C++ is, and with it the engine in bf16 for CPUs
-//! with AVX512_BF16. Without `serve` there is no server, only its messages in [`serving::wire`].
+//! with AVX512_BF16. Without `serve` there is no server.
 
 pub mod config;
 pub mod error;
@@ -59,6 +59,7 @@ pub mod sagemaker;
 
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "serve")]
 pub mod serving;
 
 pub use error::{Error, Result};
