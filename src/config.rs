@@ -88,7 +88,7 @@ pub const BATCH_SIZE: usize = 64;
 pub const MAX_EPOCHS: usize = 30;
 /// Epochs without a lower validation loss after which training ends.
 pub const PATIENCE: usize = 10;
-/// Adam's peak step size, for features that are centred and scaled to a mean variance of one.
+/// Adam's peak step size, for features that are centred and scaled to a variance of one.
 pub const LEARNING_RATE: f64 = 3e-3;
 /// L2 penalty on the weights, not on the bias: the loss is `mean cross-entropy + L2 / 2 * |W|^2`,
 /// for features that are centred and scaled to a variance of one. The epochs are trained with it.
