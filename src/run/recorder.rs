@@ -86,16 +86,17 @@ impl Recorder {
     }
 
     /// Takes the last sample, as part of the one before where that is a moment ago: a few ticks of a
-    /// CPU's clock say nothing.
+    /// CPU's clock say nothing. The observer is told either way, since it may wait for a sample with what
+    /// it has counted.
     pub fn end(&self, counters: CpuCounters, resident_bytes: u64) {
         let mut inner = self.lock();
         let sample = inner.take(counters, resident_bytes);
         inner.timeline.push(sample);
         let shortest = inner.interval.as_secs_f64() / 2.0;
-        if !inner.timeline.join_short_end(shortest)
-            && let Some(observer) = &mut inner.observer
-        {
-            observer.sample(&sample);
+        inner.timeline.join_short_end(shortest);
+        let Inner { timeline, observer, .. } = &mut *inner;
+        if let (Some(observer), Some(last)) = (observer, timeline.samples.last()) {
+            observer.sample(last);
         }
     }
 

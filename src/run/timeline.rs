@@ -49,17 +49,15 @@ impl Timeline {
         self.samples.push(sample);
     }
 
-    /// Makes one of the last two samples if the last has less than these seconds. Tells if it has.
-    pub(super) fn join_short_end(&mut self, seconds: f64) -> bool {
+    /// Makes one of the last two samples if the last has less than these seconds.
+    pub(super) fn join_short_end(&mut self, seconds: f64) {
         if let [.., before, last] = self.samples[..]
             && last.seconds - before.seconds < seconds
         {
             self.samples.truncate(self.samples.len() - 2);
             let start = self.samples.last().map_or(0.0, |sample| sample.seconds);
             self.samples.push(merge(start, &before, &last));
-            return true;
         }
-        false
     }
 
     fn thin_out(&mut self) {

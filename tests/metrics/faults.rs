@@ -1,7 +1,7 @@
 //! Runs that are interrupted, and places that cannot be written to.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,9 +19,16 @@ fn a_run_can_be_followed_and_after_a_stop_the_metrics_are_whole() {
     let working_dir = WorkingDir::with_features();
     let live = working_dir.path("TrainedModels/runs/live/metrics.jsonl");
 
-    // The fit waits for a reader of its log, since the pipe holds fewer lines than it has epochs.
-    let (mut log, stderr) = std::io::pipe().unwrap();
-    rustix::pipe::fcntl_setpipe_size(&stderr, 4096).unwrap();
+    // The fit waits for a reader of its log, since the pipe has room for a few of its epochs only.
+    let (mut log, mut stderr) = std::io::pipe().unwrap();
+    let num_bytes = rustix::pipe::fcntl_setpipe_size(&stderr, 4096).unwrap();
+    let undisturbed = WorkingDir::with_features().run(&[]);
+    let lines = text(&undisturbed.stderr);
+    let lines: Vec<&str> = lines.split_inclusive('\n').collect();
+    let epochs_at: Vec<usize> =
+        (0..lines.len()).filter(|&line| lines[line].contains(": train loss")).collect();
+    let room: usize = lines[..epochs_at[5]].iter().map(|line| line.len()).sum();
+    stderr.write_all(&vec![b'.'; num_bytes - room]).unwrap();
     let mut child =
         command(&working_dir.path("")).stderr(stderr).stdout(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
