@@ -8,6 +8,7 @@ mod lbfgs;
 mod objective;
 mod optimizer;
 mod packing;
+mod row_space;
 mod scaling;
 pub mod schedule;
 pub mod search;

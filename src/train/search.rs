@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::fit::{Fitted, Hyperparameters, on_threads};
 use super::lbfgs::Lbfgs;
 use super::objective::Objective;
+use super::row_space::RowSpace;
 use super::scaling::Scaling;
 use super::temperature;
 use super::vector::Vector;
@@ -77,7 +78,8 @@ pub fn choose_penalty(
     }
     on_threads(num_threads, || {
         let scaling = Scaling::of(train)?;
-        let mut climb = Climb::new(fitted, train, valid, &scaling, hyperparameters.l2_penalty);
+        let space = Space::of(train, &scaling);
+        let mut climb = Climb::new(fitted, valid, &space, hyperparameters.l2_penalty);
         let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
         let origin = climb.descent.at.clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
@@ -104,11 +106,53 @@ pub fn choose_penalty(
     })
 }
 
+/// What the descent goes through: the scaled features, or the space of the train images.
+struct Space<'a> {
+    train: &'a FeatureMatrix,
+    scaling: &'a Scaling,
+    rows: Option<(RowSpace, Scaling)>,
+}
+
+impl<'a> Space<'a> {
+    fn of(train: &'a FeatureMatrix, scaling: &'a Scaling) -> Self {
+        let rows = RowSpace::of(train, scaling).map(|rows| {
+            let identity = Scaling::identity(rows.coordinates().num_features);
+            (rows, identity)
+        });
+        Space { train, scaling, rows }
+    }
+
+    /// What is minimized.
+    fn objective(&self, num_classes: usize) -> Objective<'_> {
+        match &self.rows {
+            Some((rows, identity)) => Objective::new(rows.coordinates(), identity, num_classes),
+            None => Objective::new(self.train, self.scaling, num_classes),
+        }
+    }
+
+    /// The point of a head.
+    fn point(&self, head: &Head) -> Vector {
+        let head = self.scaling.unfold(head);
+        match &self.rows {
+            Some((rows, _)) => Vector::of(&rows.project(&head)),
+            None => Vector::of(&head),
+        }
+    }
+
+    /// The head at a point, on plain features.
+    fn head(&self, at: &Vector) -> Head {
+        let head = match &self.rows {
+            Some((rows, _)) => rows.lift(&at.head(rows.coordinates().num_features)),
+            None => at.head(self.train.num_features),
+        };
+        self.scaling.fold_into(&head)
+    }
+}
+
 struct Climb<'a> {
     descent: Lbfgs<'a>,
-    scaling: &'a Scaling,
+    space: &'a Space<'a>,
     valid: &'a FeatureMatrix,
-    num_features: usize,
     candidates: Vec<Candidate>,
     /// With the lowest validation loss.
     best: Option<Best>,
@@ -118,25 +162,21 @@ struct Best {
     l2_penalty: f64,
     valid_loss: f64,
     head: Head,
-    /// For scaled features.
     at: Vector,
 }
 
 impl<'a> Climb<'a> {
     fn new(
         fitted: &Fitted,
-        train: &'a FeatureMatrix,
         valid: &'a FeatureMatrix,
-        scaling: &'a Scaling,
+        space: &'a Space<'a>,
         l2_penalty: f64,
     ) -> Self {
-        let objective = Objective::new(train, scaling, fitted.head.num_classes());
-        let start = Vector::of(&scaling.unfold(&fitted.head));
+        let objective = space.objective(fitted.head.num_classes());
         Climb {
-            descent: Lbfgs::new(objective, l2_penalty, start),
-            scaling,
+            descent: Lbfgs::new(objective, l2_penalty, space.point(&fitted.head)),
+            space,
             valid,
-            num_features: train.num_features,
             candidates: Vec::new(),
             best: None,
         }
@@ -166,7 +206,7 @@ impl<'a> Climb<'a> {
         let before = self.descent.num_passes;
         self.descent.change_penalty(l2_penalty);
         self.descent.minimize(tolerance)?;
-        let head = self.scaling.fold_into(&self.descent.at.head(self.num_features));
+        let head = self.space.head(&self.descent.at);
         let valid_loss = evaluate(&head, self.valid).loss;
         let num_passes = self.descent.num_passes - before;
         self.candidates.push(Candidate { l2_penalty, valid_loss, num_passes });

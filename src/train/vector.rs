@@ -70,7 +70,8 @@ impl Vector {
     }
 }
 
-fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
+/// The inner product.
+pub(super) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
     let mut sum = 0.0;
     isa.run(Dot { a, b, sum: &mut sum });
     sum

@@ -1,0 +1,302 @@
+//! The directions that the train images span, where they are fewer than there are features.
+//!
+//! The gradient of the loss by a class's weights is a sum of images, and the L2 penalty pulls every other
+//! direction to zero: the optimal weights lie in that space. Coordinates by an orthonormal basis of it
+//! keep the penalty and the course of L-BFGS as they are, with fewer numbers to go through.
+
+use rayon::prelude::*;
+
+use super::scaling::Scaling;
+use super::vector::dot;
+use crate::features::FeatureMatrix;
+use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
+use crate::kernels::isa::Isa;
+use crate::model::head::Head;
+
+/// Part of the features that images may be for the detour to save time: setting out costs the square of
+/// the images.
+const MAX_SHARE: f64 = 0.5;
+/// What is left of an image, once its part along the directions before is taken out, is a direction of its
+/// own from this part of the longest image's square on. Less is mostly rounding.
+const MIN_PIVOT: f64 = 1e-5;
+
+/// The space, by the images that span it, with the coordinates of all train images in it.
+pub(super) struct RowSpace {
+    isa: Isa,
+    num_features: usize,
+    /// `[N, R]`: the pivoted Cholesky factor `L` of the inner products of the images.
+    coordinates: FeatureMatrix,
+    /// The R images that span the space, in the order in which they were taken. In this order their
+    /// coordinates are a lower triangle.
+    spanning: Vec<usize>,
+    /// `[R, F]`: their scaled features.
+    scaled: Vec<f32>,
+    /// The same.
+    images: PackedWeights,
+}
+
+impl RowSpace {
+    /// `None` where the train images are not far fewer than the features.
+    pub(super) fn of(train: &FeatureMatrix, scaling: &Scaling) -> Option<Self> {
+        let (num_samples, num_features) = (train.targets.len(), train.num_features);
+        if num_samples as f64 > MAX_SHARE * num_features as f64 {
+            return None;
+        }
+        let isa = Isa::fastest();
+        let mut scaled = vec![0.0; num_samples * num_features];
+        for (scaled, row) in scaled.chunks_exact_mut(num_features).zip(train.rows()) {
+            scaling.apply(0, row, scaled);
+        }
+        let products = inner_products(isa, &scaled, num_features);
+        let (spanning, values) = factor(isa, &products, num_samples);
+        let scaled: Vec<f32> = spanning
+            .iter()
+            .flat_map(|&image| &scaled[image * num_features..][..num_features])
+            .copied()
+            .collect();
+        let num_coordinates = spanning.len();
+        let images = packed(isa, num_coordinates, num_features, |image, feature| {
+            scaled[image * num_features + feature]
+        });
+        let targets = train.targets.clone();
+        let coordinates = FeatureMatrix { num_features: num_coordinates, values, targets };
+        Some(RowSpace { isa, num_features, coordinates, spanning, scaled, images })
+    }
+
+    /// Of the train images, `[N, R]`.
+    pub(super) fn coordinates(&self) -> &FeatureMatrix {
+        &self.coordinates
+    }
+
+    /// The part within the space of a head for scaled features: the same logits for all train images.
+    /// Weights are `[C, R]`.
+    pub(super) fn project(&self, head: &Head) -> Head {
+        let num_coordinates = self.spanning.len();
+        let images = packed(self.isa, self.num_features, num_coordinates, |feature, image| {
+            self.scaled[image * self.num_features + feature]
+        });
+        let mut weight =
+            product(self.isa, &head.weight, self.num_features, &images, num_coordinates);
+        weight.par_chunks_exact_mut(num_coordinates).for_each(|weight| self.solve(weight));
+        Head { weight, bias: head.bias.clone() }
+    }
+
+    /// The head for scaled features, `[C, F]`, of one in the space, `[C, R]`.
+    pub(super) fn lift(&self, head: &Head) -> Head {
+        let num_coordinates = self.spanning.len();
+        let mut weight = head.weight.clone();
+        weight
+            .par_chunks_exact_mut(num_coordinates)
+            .for_each(|weight| self.solve_transposed(weight));
+        let weight = product(self.isa, &weight, num_coordinates, &self.images, self.num_features);
+        Head { weight, bias: head.bias.clone() }
+    }
+
+    /// The coordinates of the image that was taken as the `index`th, up to the last one that is not zero.
+    fn triangle(&self, index: usize) -> (&[f32], f32) {
+        let row = &self.coordinates.values[self.spanning[index] * self.spanning.len()..];
+        (&row[..index], row[index])
+    }
+
+    /// `values = L^-1 values`, for the triangle of the spanning images.
+    fn solve(&self, values: &mut [f32]) {
+        for index in 0..values.len() {
+            let (row, pivot) = self.triangle(index);
+            let known = dot(self.isa, row, &values[..index]);
+            values[index] = ((f64::from(values[index]) - known) / f64::from(pivot)) as f32;
+        }
+    }
+
+    /// `values = L^-T values`
+    fn solve_transposed(&self, values: &mut [f32]) {
+        for index in (0..values.len()).rev() {
+            let (row, pivot) = self.triangle(index);
+            values[index] /= pivot;
+            let factor = values[index];
+            for (value, &element) in values.iter_mut().zip(row) {
+                *value -= factor * element;
+            }
+        }
+    }
+}
+
+/// `[N, N]` of rows `[N, F]`.
+fn inner_products(isa: Isa, rows: &[f32], num_features: usize) -> Vec<f32> {
+    let num_rows = rows.len() / num_features;
+    let columns =
+        packed(isa, num_features, num_rows, |feature, row| rows[row * num_features + feature]);
+    product(isa, rows, num_features, &columns, num_rows)
+}
+
+/// Cholesky's factor with pivots, by columns: each time the image is taken of which most is left.
+/// Returns the images that were taken, and `[N, R]` with `factor * factor^T = products`.
+fn factor(isa: Isa, products: &[f32], num_rows: usize) -> (Vec<usize>, Vec<f32>) {
+    let mut left: Vec<f64> =
+        (0..num_rows).map(|row| f64::from(products[row * num_rows + row])).collect();
+    let least = MIN_PIVOT * left.iter().copied().fold(0.0, f64::max);
+    // One column too many is never looked at.
+    let mut factor = vec![0.0f32; num_rows * num_rows];
+    let mut taken = Vec::new();
+    let mut pivot_row = Vec::with_capacity(num_rows);
+    while taken.len() < num_rows {
+        let largest = |&a: &usize, &b: &usize| left[a].total_cmp(&left[b]).then(b.cmp(&a));
+        let Some(image) = (0..num_rows).max_by(largest).filter(|&image| left[image] > least) else {
+            break;
+        };
+        let column = taken.len();
+        pivot_row.clear();
+        pivot_row.extend_from_slice(&factor[image * num_rows..][..column]);
+        let pivot = left[image].sqrt();
+        let rows = factor.par_chunks_exact_mut(num_rows).zip(left.par_iter_mut()).enumerate();
+        rows.with_min_len(64).for_each(|(row, (values, left))| {
+            // Nothing is left of those that were taken.
+            if *left > 0.0 {
+                let known = dot(isa, &values[..column], &pivot_row);
+                let product = f64::from(products[row * num_rows + image]);
+                let value = if row == image { pivot } else { (product - known) / pivot };
+                values[column] = value as f32;
+                *left -= value * value;
+            }
+        });
+        left[image] = 0.0;
+        taken.push(image);
+    }
+    let num_columns = taken.len();
+    let rows = factor.chunks_exact(num_rows.max(1));
+    let factor = rows.flat_map(|row| &row[..num_columns]).copied().collect();
+    (taken, factor)
+}
+
+/// `[depth, outputs]`, filled up with zeros to whole panels.
+fn packed(
+    isa: Isa,
+    depth: usize,
+    num_outputs: usize,
+    weight: impl Fn(usize, usize) -> f32,
+) -> PackedWeights {
+    let padded = PackedWeights::zeros(isa, 0, num_outputs).num_outputs();
+    PackedWeights::new(isa, 1, depth, padded, |row, output| {
+        if output < num_outputs { weight(row, output) } else { 0.0 }
+    })
+}
+
+/// Rows that one thread multiplies at a time: a multiple of the kernels' 12.
+const ROWS: usize = 48;
+
+/// `rows * weights`, `[rows, num_outputs]`. The same bits for any number of threads.
+fn product(
+    isa: Isa,
+    rows: &[f32],
+    row_len: usize,
+    weights: &PackedWeights,
+    num_outputs: usize,
+) -> Vec<f32> {
+    let parts: Vec<Vec<f32>> = rows
+        .par_chunks(ROWS * row_len)
+        .map(|rows| {
+            let mut padded = vec![0.0; rows.len() / row_len * weights.num_outputs()];
+            let epilogue = Epilogue { bias: &[], add: false, relu: false };
+            gemm(isa, &Contiguous { values: rows, row_len }, weights, epilogue, &mut padded);
+            let rows = padded.chunks_exact(weights.num_outputs());
+            rows.flat_map(|row| &row[..num_outputs]).copied().collect()
+        })
+        .collect();
+    parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const NUM_FEATURES: usize = 150;
+
+    /// Images of which the fifth is the second once more.
+    fn images(num_images: usize) -> FeatureMatrix {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut train = FeatureMatrix::new(NUM_FEATURES);
+        for index in 0..num_images {
+            let row: Vec<f32> = (0..NUM_FEATURES).map(|_| rng.random_range(0.0..3.0)).collect();
+            train.push(&row, index % 3);
+        }
+        let second = train.values[NUM_FEATURES..2 * NUM_FEATURES].to_vec();
+        train.values[4 * NUM_FEATURES..5 * NUM_FEATURES].copy_from_slice(&second);
+        train
+    }
+
+    fn scaled(train: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
+        let mut scaled = vec![0.0; train.values.len()];
+        for (scaled, row) in scaled.chunks_exact_mut(NUM_FEATURES).zip(train.rows()) {
+            scaling.apply(0, row, scaled);
+        }
+        scaled
+    }
+
+    fn head() -> Head {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let weight = (0..3 * NUM_FEATURES).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Head { weight, bias: vec![0.5, 0.0, -1.0] }
+    }
+
+    fn assert_near(found: &[f32], expected: &[f32], tolerance: f32) {
+        assert_eq!(found.len(), expected.len());
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!((found - expected).abs() < tolerance, "{index}: {found} and {expected}");
+        }
+    }
+
+    #[test]
+    fn coordinates_keep_the_inner_products_of_the_images() {
+        let train = images(40);
+        let scaling = Scaling::of(&train).unwrap();
+        let space = RowSpace::of(&train, &scaling).unwrap();
+        // One direction fewer for the mean, and one for the copy.
+        assert_eq!(space.coordinates().num_features, 38);
+        let scaled = scaled(&train, &scaling);
+        let expected = inner_products(space.isa, &scaled, NUM_FEATURES);
+        let found = inner_products(space.isa, &space.coordinates().values, 38);
+        assert_near(&found, &expected, 2e-3);
+    }
+
+    #[test]
+    fn a_projected_head_gives_the_train_images_their_logits_with_the_least_weights() {
+        let train = images(40);
+        let scaling = Scaling::of(&train).unwrap();
+        let space = RowSpace::of(&train, &scaling).unwrap();
+        let head = head();
+        let projected = space.project(&head);
+        let scaled = scaled(&train, &scaling);
+        let expected = head.pack().logits(&scaled);
+        assert_near(&projected.pack().logits(&space.coordinates().values), &expected, 1e-3);
+        let lifted = space.lift(&projected);
+        assert_near(&lifted.pack().logits(&scaled), &expected, 1e-3);
+        let square = |weight: &[f32]| weight.iter().map(|value| value * value).sum::<f32>();
+        let (whole, part) = (square(&head.weight), square(&lifted.weight));
+        assert!((part - square(&projected.weight)).abs() < 1e-3 * part);
+        assert!(part < 0.6 * whole, "{part} of {whole}");
+        assert_near(&space.project(&lifted).weight, &projected.weight, 1e-3);
+    }
+
+    #[test]
+    fn many_images_are_left_as_they_are() {
+        let train = images(NUM_FEATURES / 2 + 1);
+        assert!(RowSpace::of(&train, &Scaling::of(&train).unwrap()).is_none());
+    }
+
+    #[test]
+    fn the_same_bits_for_any_number_of_threads() {
+        let train = images(70);
+        let scaling = Scaling::of(&train).unwrap();
+        let on_threads = |num_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build().unwrap();
+            pool.install(|| {
+                let space = RowSpace::of(&train, &scaling).unwrap();
+                let lifted = space.lift(&space.project(&head()));
+                (space.coordinates, lifted)
+            })
+        };
+        assert_eq!(on_threads(1), on_threads(3));
+    }
+}
