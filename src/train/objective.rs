@@ -1,5 +1,7 @@
 //! What the head's fit minimizes, over the whole train split.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::packing;
@@ -21,6 +23,8 @@ pub(super) struct Objective<'a> {
     train: &'a FeatureMatrix,
     scaling: &'a Scaling,
     num_classes: usize,
+    /// Whether no row has features past the one of its own number.
+    is_triangular: bool,
     /// For each [`ROWS`] rows, the gradient by their logits, a panel of classes each.
     logit_gradients: Vec<Vec<PackedWeights>>,
 }
@@ -34,7 +38,13 @@ impl<'a> Objective<'a> {
             (0..num_panels).map(|_| PackedWeights::zeros(isa, targets.len(), panel)).collect()
         });
         let logit_gradients = logit_gradients.collect();
-        Objective { isa, train, scaling, num_classes, logit_gradients }
+        Objective { isa, train, scaling, num_classes, is_triangular: false, logit_gradients }
+    }
+
+    /// The same of rows that have no features past the one of their own number: half the work where
+    /// there are as many of them as features.
+    pub(super) fn triangular(self) -> Self {
+        Objective { is_triangular: true, ..self }
     }
 
     /// `mean cross-entropy + l2_penalty / 2 * |W|^2` at a point, whose gradient is written to
@@ -49,8 +59,7 @@ impl<'a> Objective<'a> {
     /// The mean cross-entropy; leaves the gradients by the logits, and their sum, which is that by the
     /// bias.
     fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> f64 {
-        let (isa, train, scaling, num_classes) =
-            (self.isa, self.train, self.scaling, self.num_classes);
+        let Objective { isa, train, scaling, num_classes, is_triangular, .. } = *self;
         let num_samples = train.targets.len();
         let num_outputs = PackedWeights::zeros(isa, 0, num_classes).num_outputs();
         let chunks = self.logit_gradients.par_iter_mut().enumerate();
@@ -60,6 +69,9 @@ impl<'a> Objective<'a> {
                 let targets = &train.targets[first..num_samples.min(first + ROWS)];
                 let mut logits = vec![0.0; targets.len() * num_outputs];
                 for (row, weights) in packing::blocks(train.num_features).zip(&at.weights) {
+                    if is_triangular && is_beyond(&row, chunk) {
+                        break;
+                    }
                     gather(train, scaling, first, targets.len(), row.clone(), rows);
                     let rows = Contiguous { values: rows, row_len: row.len() };
                     let epilogue = Epilogue { bias: &[], add: row.start > 0, relu: false };
@@ -95,7 +107,7 @@ impl<'a> Objective<'a> {
 
     /// The gradient by the weights, without the penalty's.
     fn backward(&self, gradient: &mut Vector) {
-        let (isa, train, scaling) = (self.isa, self.train, self.scaling);
+        let Objective { isa, train, scaling, is_triangular, .. } = *self;
         let blocks: Vec<_> = packing::blocks(train.num_features).collect();
         let blocks = gradient.weights.par_iter_mut().zip(blocks);
         blocks.for_each_init(
@@ -103,6 +115,9 @@ impl<'a> Objective<'a> {
             |(rows, product), (weights, features)| {
                 weights.values_mut().fill(0.0);
                 for (chunk, panels) in self.logit_gradients.iter().enumerate() {
+                    if is_triangular && is_beyond(&features, chunk) {
+                        continue;
+                    }
                     let first = chunk * ROWS;
                     let num_rows = ROWS.min(train.targets.len() - first);
                     gather(train, scaling, first, num_rows, features.clone(), rows);
@@ -121,13 +136,18 @@ impl<'a> Objective<'a> {
     }
 }
 
+/// Whether the features have greater numbers than all rows of the chunk.
+fn is_beyond(features: &Range<usize>, chunk: usize) -> bool {
+    features.start >= (chunk + 1) * ROWS
+}
+
 /// Writes the scaled features of a block, of some rows, to `rows`.
 fn gather(
     train: &FeatureMatrix,
     scaling: &Scaling,
     first: usize,
     num_rows: usize,
-    features: std::ops::Range<usize>,
+    features: Range<usize>,
     rows: &mut Vec<f32>,
 ) {
     rows.resize(num_rows * features.len(), 0.0);

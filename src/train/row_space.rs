@@ -24,12 +24,11 @@ const MIN_PIVOT: f64 = 1e-5;
 pub(super) struct RowSpace {
     isa: Isa,
     num_features: usize,
-    /// `[N, R]`: the pivoted Cholesky factor `L` of the inner products of the images.
+    /// `[N, R]`: the pivoted Cholesky factor `L` of the inner products of the images. The R images that
+    /// span the space come first, in the order in which they were taken: their coordinates are a lower
+    /// triangle.
     coordinates: FeatureMatrix,
-    /// The R images that span the space, in the order in which they were taken. In this order their
-    /// coordinates are a lower triangle.
-    spanning: Vec<usize>,
-    /// `[R, F]`: their scaled features.
+    /// `[R, F]`: scaled features of the spanning images.
     scaled: Vec<f32>,
     /// The same.
     images: PackedWeights,
@@ -48,22 +47,29 @@ impl RowSpace {
             scaling.apply(0, row, scaled);
         }
         let products = inner_products(isa, &scaled, num_features);
-        let (spanning, values) = factor(isa, &products, num_samples);
+        let Factor { spanning, rows } = factor(isa, &products, num_samples);
+        let num_coordinates = spanning.len();
+        let mut is_spanning = vec![false; num_samples];
+        spanning.iter().for_each(|&image| is_spanning[image] = true);
+        let others = (0..num_samples).filter(|&image| !is_spanning[image]);
+        let mut coordinates = FeatureMatrix::with_capacity(num_coordinates, num_samples);
+        for image in spanning.iter().copied().chain(others) {
+            let row = &rows[image * num_samples..][..num_coordinates];
+            coordinates.push(row, train.targets[image]);
+        }
         let scaled: Vec<f32> = spanning
             .iter()
             .flat_map(|&image| &scaled[image * num_features..][..num_features])
             .copied()
             .collect();
-        let num_coordinates = spanning.len();
         let images = packed(isa, num_coordinates, num_features, |image, feature| {
             scaled[image * num_features + feature]
         });
-        let targets = train.targets.clone();
-        let coordinates = FeatureMatrix { num_features: num_coordinates, values, targets };
-        Some(RowSpace { isa, num_features, coordinates, spanning, scaled, images })
+        Some(RowSpace { isa, num_features, coordinates, scaled, images })
     }
 
-    /// Of the train images, `[N, R]`.
+    /// Of the train images, `[N, R]`, in an order of their own: none has coordinates past the one that
+    /// has its own number.
     pub(super) fn coordinates(&self) -> &FeatureMatrix {
         &self.coordinates
     }
@@ -71,7 +77,7 @@ impl RowSpace {
     /// The part within the space of a head for scaled features: the same logits for all train images.
     /// Weights are `[C, R]`.
     pub(super) fn project(&self, head: &Head) -> Head {
-        let num_coordinates = self.spanning.len();
+        let num_coordinates = self.coordinates.num_features;
         let images = packed(self.isa, self.num_features, num_coordinates, |feature, image| {
             self.scaled[image * self.num_features + feature]
         });
@@ -83,7 +89,7 @@ impl RowSpace {
 
     /// The head for scaled features, `[C, F]`, of one in the space, `[C, R]`.
     pub(super) fn lift(&self, head: &Head) -> Head {
-        let num_coordinates = self.spanning.len();
+        let num_coordinates = self.coordinates.num_features;
         let mut weight = head.weight.clone();
         weight
             .par_chunks_exact_mut(num_coordinates)
@@ -92,13 +98,13 @@ impl RowSpace {
         Head { weight, bias: head.bias.clone() }
     }
 
-    /// The coordinates of the image that was taken as the `index`th, up to the last one that is not zero.
+    /// A row of the triangle, and its end on the diagonal.
     fn triangle(&self, index: usize) -> (&[f32], f32) {
-        let row = &self.coordinates.values[self.spanning[index] * self.spanning.len()..];
+        let row = &self.coordinates.values[index * self.coordinates.num_features..];
         (&row[..index], row[index])
     }
 
-    /// `values = L^-1 values`, for the triangle of the spanning images.
+    /// `values = L^-1 values`, for the triangle.
     fn solve(&self, values: &mut [f32]) {
         for index in 0..values.len() {
             let (row, pivot) = self.triangle(index);
@@ -128,22 +134,29 @@ fn inner_products(isa: Isa, rows: &[f32], num_features: usize) -> Vec<f32> {
     product(isa, rows, num_features, &columns, num_rows)
 }
 
-/// Cholesky's factor with pivots, by columns: each time the image is taken of which most is left.
-/// Returns the images that were taken, and `[N, R]` with `factor * factor^T = products`.
-fn factor(isa: Isa, products: &[f32], num_rows: usize) -> (Vec<usize>, Vec<f32>) {
+/// What a factorization found.
+struct Factor {
+    /// The R rows that were taken, in their order.
+    spanning: Vec<usize>,
+    /// `[N, N]`, of which the first R columns hold the factor.
+    rows: Vec<f32>,
+}
+
+/// Cholesky's factor of `products`, `[N, N]`, with pivots, by columns: each time the row is taken of
+/// which most is left.
+fn factor(isa: Isa, products: &[f32], num_rows: usize) -> Factor {
     let mut left: Vec<f64> =
         (0..num_rows).map(|row| f64::from(products[row * num_rows + row])).collect();
     let least = MIN_PIVOT * left.iter().copied().fold(0.0, f64::max);
-    // One column too many is never looked at.
     let mut factor = vec![0.0f32; num_rows * num_rows];
-    let mut taken = Vec::new();
+    let mut spanning: Vec<usize> = Vec::new();
     let mut pivot_row = Vec::with_capacity(num_rows);
-    while taken.len() < num_rows {
+    while spanning.len() < num_rows {
         let largest = |&a: &usize, &b: &usize| left[a].total_cmp(&left[b]).then(b.cmp(&a));
         let Some(image) = (0..num_rows).max_by(largest).filter(|&image| left[image] > least) else {
             break;
         };
-        let column = taken.len();
+        let column = spanning.len();
         pivot_row.clear();
         pivot_row.extend_from_slice(&factor[image * num_rows..][..column]);
         let pivot = left[image].sqrt();
@@ -159,12 +172,9 @@ fn factor(isa: Isa, products: &[f32], num_rows: usize) -> (Vec<usize>, Vec<f32>)
             }
         });
         left[image] = 0.0;
-        taken.push(image);
+        spanning.push(image);
     }
-    let num_columns = taken.len();
-    let rows = factor.chunks_exact(num_rows.max(1));
-    let factor = rows.flat_map(|row| &row[..num_columns]).copied().collect();
-    (taken, factor)
+    Factor { spanning, rows: factor }
 }
 
 /// `[depth, outputs]`, filled up with zeros to whole panels.
@@ -213,23 +223,25 @@ mod tests {
 
     const NUM_FEATURES: usize = 150;
 
-    /// Images of which the fifth is the second once more.
+    /// Images of which the fifth is the second once more. Their targets are their numbers.
     fn images(num_images: usize) -> FeatureMatrix {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut train = FeatureMatrix::new(NUM_FEATURES);
         for index in 0..num_images {
             let row: Vec<f32> = (0..NUM_FEATURES).map(|_| rng.random_range(0.0..3.0)).collect();
-            train.push(&row, index % 3);
+            train.push(&row, index);
         }
         let second = train.values[NUM_FEATURES..2 * NUM_FEATURES].to_vec();
         train.values[4 * NUM_FEATURES..5 * NUM_FEATURES].copy_from_slice(&second);
         train
     }
 
-    fn scaled(train: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
+    /// Scaled features in the space's order.
+    fn ordered(train: &FeatureMatrix, scaling: &Scaling, space: &RowSpace) -> Vec<f32> {
         let mut scaled = vec![0.0; train.values.len()];
-        for (scaled, row) in scaled.chunks_exact_mut(NUM_FEATURES).zip(train.rows()) {
-            scaling.apply(0, row, scaled);
+        let rows = scaled.chunks_exact_mut(NUM_FEATURES).zip(&space.coordinates().targets);
+        for (scaled, &image) in rows {
+            scaling.apply(0, &train.values[image * NUM_FEATURES..][..NUM_FEATURES], scaled);
         }
         scaled
     }
@@ -254,10 +266,12 @@ mod tests {
         let space = RowSpace::of(&train, &scaling).unwrap();
         // One direction fewer for the mean, and one for the copy.
         assert_eq!(space.coordinates().num_features, 38);
-        let scaled = scaled(&train, &scaling);
-        let expected = inner_products(space.isa, &scaled, NUM_FEATURES);
-        let found = inner_products(space.isa, &space.coordinates().values, 38);
-        assert_near(&found, &expected, 2e-3);
+        let coordinates = space.coordinates();
+        let expected = inner_products(space.isa, &ordered(&train, &scaling, &space), NUM_FEATURES);
+        assert_near(&inner_products(space.isa, &coordinates.values, 38), &expected, 2e-3);
+        for (index, row) in coordinates.rows().enumerate().take(38) {
+            assert!(row[index] > 0.0 && row[index + 1..].iter().all(|&value| value == 0.0));
+        }
     }
 
     #[test]
@@ -267,7 +281,7 @@ mod tests {
         let space = RowSpace::of(&train, &scaling).unwrap();
         let head = head();
         let projected = space.project(&head);
-        let scaled = scaled(&train, &scaling);
+        let scaled = ordered(&train, &scaling, &space);
         let expected = head.pack().logits(&scaled);
         assert_near(&projected.pack().logits(&space.coordinates().values), &expected, 1e-3);
         let lifted = space.lift(&projected);

@@ -125,7 +125,9 @@ impl<'a> Space<'a> {
     /// What is minimized.
     fn objective(&self, num_classes: usize) -> Objective<'_> {
         match &self.rows {
-            Some((rows, identity)) => Objective::new(rows.coordinates(), identity, num_classes),
+            Some((rows, identity)) => {
+                Objective::new(rows.coordinates(), identity, num_classes).triangular()
+            }
             None => Objective::new(self.train, self.scaling, num_classes),
         }
     }
@@ -245,6 +247,9 @@ impl fmt::Display for Search {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     #[test]
@@ -253,5 +258,42 @@ mod tests {
         assert_eq!(greater, [10.0, 100.0]);
         assert_eq!(smaller, [0.1, 0.01]);
         assert_eq!(around(&[0.1, 10.0], 1.0), (vec![10.0], vec![0.1]));
+    }
+
+    #[test]
+    fn the_optimum_is_the_same_in_the_space_of_the_images() {
+        let (num_images, num_features, num_classes) = (60, 150, 4);
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut train = FeatureMatrix::new(num_features);
+        for index in 0..num_images {
+            let row: Vec<f32> = (0..num_features)
+                .map(|feature| {
+                    rng.random_range(0.0..2.0)
+                        + f32::from(feature % num_classes == index % num_classes)
+                })
+                .collect();
+            train.push(&row, index % num_classes);
+        }
+        let scaling = Scaling::of(&train).unwrap();
+        let rows = Space::of(&train, &scaling);
+        assert!(rows.rows.is_some());
+        let features = Space { train: &train, scaling: &scaling, rows: None };
+        let weight = (0..num_classes * num_features).map(|_| rng.random_range(-0.1..0.1)).collect();
+        let start = Head { weight, bias: vec![0.0; num_classes] };
+        let [found, expected] = [rows, features].map(|space| {
+            let mut descent = Lbfgs::new(space.objective(num_classes), 0.0, space.point(&start));
+            for _ in 0..5 {
+                descent.change_penalty(1e-2);
+                descent.minimize(1e-9).unwrap();
+            }
+            space.head(&descent.at)
+        });
+        let largest = expected.weight.iter().copied().map(f32::abs).fold(0.0, f32::max);
+        let pairs = found.weight.iter().zip(&expected.weight);
+        let distance = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(distance < 1e-2 * largest, "{distance} where the largest weight is {largest}");
+        for (found, expected) in found.bias.iter().zip(&expected.bias) {
+            assert!((found - expected).abs() < 1e-2 * (1.0 + expected.abs()));
+        }
     }
 }
