@@ -9,6 +9,10 @@ use crate::run::signals;
 
 /// Steps whose curvature is remembered: 2.6 MB each for 133 classes.
 const MEMORY: usize = 6;
+/// The bias is taken as the weight of a constant feature whose square is this. With 1, as that of a scaled
+/// feature, it hardly moves where the penalty is more than its curvature, and the descent seems to end 2 %
+/// above the optimum: measured on the sample's features, where 10 and 1000 were both slower.
+const BIAS_FEATURE: f64 = 100.0;
 /// Steps at most for one penalty.
 const MAX_STEPS: usize = 40;
 /// A step is taken when the objective falls by this part of what its slope promises (Armijo).
@@ -87,7 +91,7 @@ impl<'a> Lbfgs<'a> {
                 let mut change = gradient.clone();
                 change.add(-1.0, &self.gradient);
                 let mut step = direction;
-                step.scale(length);
+                step.scale(length, length);
                 (self.at, self.gradient, self.value) = (to, gradient, value);
                 let curvature = step.dot(&change);
                 if curvature > 0.0 {
@@ -119,8 +123,11 @@ impl<'a> Lbfgs<'a> {
             factors.push(factor);
         }
         let latest = self.memory.back();
-        let scale = latest.map_or(1.0, |it| it.curvature / it.change.dot(&it.change));
-        direction.scale(-scale);
+        let scale = latest.map_or(1.0, |Secant { change, curvature, .. }| {
+            let bias = BIAS_FEATURE * change.dot_of_bias(change);
+            curvature / (change.dot_of_weights(change) + bias)
+        });
+        direction.scale(-scale, -scale * BIAS_FEATURE);
         for (Secant { step, change, curvature }, factor) in
             self.memory.iter().zip(factors.iter().rev())
         {

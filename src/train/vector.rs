@@ -36,7 +36,7 @@ impl Vector {
 
     /// The inner product.
     pub(super) fn dot(&self, other: &Vector) -> f64 {
-        self.dot_of_weights(other) + dot(self.isa, &self.bias, &other.bias)
+        self.dot_of_weights(other) + self.dot_of_bias(other)
     }
 
     /// Without the bias.
@@ -44,6 +44,11 @@ impl Vector {
         let pairs = self.weights.par_iter().zip(&other.weights);
         let parts = pairs.map(|(a, b)| dot(self.isa, a.values(), b.values()));
         parts.collect::<Vec<f64>>().iter().sum()
+    }
+
+    /// Of the bias alone.
+    pub(super) fn dot_of_bias(&self, other: &Vector) -> f64 {
+        dot(self.isa, &self.bias, &other.bias)
     }
 
     /// `self += factor * other`
@@ -61,12 +66,13 @@ impl Vector {
         });
     }
 
-    /// `self *= factor`
-    pub(super) fn scale(&mut self, factor: f64) {
-        let factor = factor as f32;
-        let scale = |values: &mut [f32]| values.iter_mut().for_each(|value| *value *= factor);
-        self.weights.par_iter_mut().for_each(|weights| scale(weights.values_mut()));
-        scale(&mut self.bias);
+    /// Multiplies the weights and the bias.
+    pub(super) fn scale(&mut self, of_weights: f64, of_bias: f64) {
+        let scale = |values: &mut [f32], factor: f64| {
+            values.iter_mut().for_each(|value| *value *= factor as f32);
+        };
+        self.weights.par_iter_mut().for_each(|weights| scale(weights.values_mut(), of_weights));
+        scale(&mut self.bias, of_bias);
     }
 }
 
@@ -143,11 +149,11 @@ mod tests {
         assert_eq!(point.dot_of_weights(&other), expected);
         assert_eq!(point.dot(&other), expected + 5.0);
         point.add(2.0, &other);
-        point.scale(0.5);
+        point.scale(0.5, 2.0);
         let found = point.head(200);
         for ((found, a), b) in found.weight.iter().zip(&a.weight).zip(&b.weight) {
             assert_eq!(*found, 0.5 * a + b);
         }
-        assert_eq!(found.bias, [1.5, 3.0, 3.0]);
+        assert_eq!(found.bias, [6.0, 12.0, 12.0]);
     }
 }
