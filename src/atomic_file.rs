@@ -21,15 +21,31 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
 ) -> Result<()> {
+    replace_and_read(path, write, |_| Ok(()))
+}
+
+/// The same for a file that is wanted again: while the disk is waited for, `read` is given the path at
+/// which it lies until then.
+///
+/// # Errors
+/// As [`replace`]; those of `read`.
+pub fn replace_and_read<T: Send>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
+    read: impl FnOnce(&Path) -> Result<T> + Send,
+) -> Result<T> {
     let dir = parent(path);
     let temporary = temporary_in(dir).map_err(Error::io(Action::Create, path))?;
     let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    write(&mut writer)
+    let file = write(&mut writer)
         .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
-        .and_then(|file| file.sync_all())
         .map_err(Error::io(Action::Write, path))?;
+    let (synced, found) = rayon::join(|| file.sync_all(), || read(temporary.path()));
+    synced.map_err(Error::io(Action::Write, path))?;
+    let found = found?;
     temporary.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
-    sync_dir(dir)
+    sync_dir(dir)?;
+    Ok(found)
 }
 
 /// Replaces `path` with `bytes` without waiting for the disk: for what may be lost with the machine's

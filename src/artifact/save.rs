@@ -33,8 +33,11 @@ pub fn save(
 ) -> Result<()> {
     signals::check()?;
     let model_path = dir.join(MODEL_FILE);
-    atomic_file::replace(&model_path, |file| state_dict.save_pth(file))?;
-    (metadata.model_sha256, _) = digest::of_file(&model_path)?;
+    (metadata.model_sha256, _) = atomic_file::replace_and_read(
+        &model_path,
+        |file| state_dict.save_pth(file),
+        digest::of_file,
+    )?;
     write_lines(&dir.join(HISTORY_FILE), history)?;
     let text = serde_json::to_string_pretty(metadata).map_err(|error| internal(&error))?;
     atomic_file::replace(&dir.join(METADATA_FILE), |file| writeln!(file, "{text}"))
