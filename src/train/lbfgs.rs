@@ -61,14 +61,23 @@ impl<'a> Lbfgs<'a> {
         self.num_passes += 1;
     }
 
-    /// Descends until a step lowers the objective by less than the part `tolerance` of it.
+    /// Descends until a step lowers the objective by less than the part `tolerance` of it. `on_step` is
+    /// shown where each step led.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::error::Error::Stopped)
-    pub(super) fn minimize(&mut self, tolerance: f64) -> Result<()> {
+    pub(super) fn minimize(
+        &mut self,
+        tolerance: f64,
+        mut on_step: impl FnMut(&Vector),
+    ) -> Result<()> {
         for _ in 0..MAX_STEPS {
             let before = self.value;
-            if !self.step()? || before - self.value < tolerance * self.value {
+            if !self.step()? {
+                break;
+            }
+            on_step(&self.at);
+            if before - self.value < tolerance * self.value {
                 break;
             }
         }

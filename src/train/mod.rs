@@ -15,6 +15,7 @@ pub mod search;
 #[cfg(feature = "torch")]
 pub mod sgd;
 mod softmax;
+mod space;
 pub mod temperature;
 mod update;
 mod vector;

@@ -56,6 +56,11 @@ impl<'a> Objective<'a> {
         loss + 0.5 * l2_penalty * at.dot_of_weights(at)
     }
 
+    /// The mean cross-entropy at a point.
+    pub(super) fn loss(&mut self, at: &Vector) -> f64 {
+        self.forward(at, &mut vec![0.0; self.num_classes])
+    }
+
     /// The mean cross-entropy; leaves the gradients by the logits, and their sum, which is that by the
     /// bias.
     fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> f64 {

@@ -42,10 +42,7 @@ impl RowSpace {
             return None;
         }
         let isa = Isa::fastest();
-        let mut scaled = vec![0.0; num_samples * num_features];
-        for (scaled, row) in scaled.chunks_exact_mut(num_features).zip(train.rows()) {
-            scaling.apply(0, row, scaled);
-        }
+        let scaled = scaled(train, scaling);
         let products = inner_products(isa, &scaled, num_features);
         let Factor { spanning, rows } = factor(isa, &products, num_samples);
         let num_coordinates = spanning.len();
@@ -74,17 +71,34 @@ impl RowSpace {
         &self.coordinates
     }
 
+    /// The coordinates `[N, R]` of other images, less what of them lies outside the space.
+    pub(super) fn coordinates_of(
+        &self,
+        images: &FeatureMatrix,
+        scaling: &Scaling,
+    ) -> FeatureMatrix {
+        FeatureMatrix {
+            num_features: self.coordinates.num_features,
+            values: self.project_rows(&scaled(images, scaling)),
+            targets: images.targets.clone(),
+        }
+    }
+
     /// The part within the space of a head for scaled features: the same logits for all train images.
     /// Weights are `[C, R]`.
     pub(super) fn project(&self, head: &Head) -> Head {
+        Head { weight: self.project_rows(&head.weight), bias: head.bias.clone() }
+    }
+
+    /// `[rows, R]` of `[rows, F]`.
+    fn project_rows(&self, rows: &[f32]) -> Vec<f32> {
         let num_coordinates = self.coordinates.num_features;
         let images = packed(self.isa, self.num_features, num_coordinates, |feature, image| {
             self.scaled[image * self.num_features + feature]
         });
-        let mut weight =
-            product(self.isa, &head.weight, self.num_features, &images, num_coordinates);
-        weight.par_chunks_exact_mut(num_coordinates).for_each(|weight| self.solve(weight));
-        Head { weight, bias: head.bias.clone() }
+        let mut projected = product(self.isa, rows, self.num_features, &images, num_coordinates);
+        projected.par_chunks_exact_mut(num_coordinates).for_each(|row| self.solve(row));
+        projected
     }
 
     /// The head for scaled features, `[C, F]`, of one in the space, `[C, R]`.
@@ -124,6 +138,15 @@ impl RowSpace {
             }
         }
     }
+}
+
+/// `[N, F]`, row by row.
+fn scaled(images: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
+    let mut scaled = vec![0.0; images.values.len()];
+    for (scaled, row) in scaled.chunks_exact_mut(images.num_features).zip(images.rows()) {
+        scaling.apply(0, row, scaled);
+    }
+    scaled
 }
 
 /// `[N, N]` of rows `[N, F]`.
