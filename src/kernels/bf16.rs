@@ -119,14 +119,22 @@ impl Bf16 {
             let end = num_rows.min(first_row + block_len);
             for output in (0..num_outputs).step_by(OUTPUTS) {
                 let panel = &weights.values[output * depth..][..OUTPUTS * depth];
-                for row in (first_row..end).step_by(MAX_ROWS) {
-                    let len = MAX_ROWS.min(end - row);
+                let mut row = first_row;
+                while row < end {
+                    let len = tile_len(end - row);
                     let tile = Tile::new(self, rows, row..row + len, segment_len, panel);
                     compute(&tile, row, output);
+                    row += len;
                 }
             }
         }
     }
+}
+
+/// Rows of the next tile where some are left: about as many as the tiles after it have, since a tile of
+/// one or two rows takes as long as one of three.
+fn tile_len(num_rows: usize) -> usize {
+    num_rows.div_ceil(num_rows.div_ceil(MAX_ROWS))
 }
 
 /// From a row of the output to the next.
