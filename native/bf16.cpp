@@ -137,6 +137,17 @@ void ec2train_bf16_to_pairs(const Tile* tile, const Epilogue* epilogue, uint32_t
   FOR_ROWS(tile->num_rows, to_pairs, *tile, *epilogue, out, stride)
 }
 
+// Rounds 2 * `num_pairs` numbers to the nearest, halves to even.
+void ec2train_bf16_round(const float* values, uint32_t* out, size_t num_pairs) {
+  for (size_t pair = 0; pair < num_pairs; pair += 8) {
+    const size_t len = num_pairs - pair < 8 ? num_pairs - pair : 8;
+    const __m512 numbers =
+        _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << 2 * len) - 1), values + 2 * pair);
+    _mm256_mask_storeu_epi32(out + pair, static_cast<__mmask8>((1u << len) - 1),
+                             (__m256i)_mm512_cvtneps_pbh(numbers));
+  }
+}
+
 // `out` is [rows][stride] f32, of which the first 32 are written.
 void ec2train_bf16_to_sums(const Tile* tile, float* out, size_t stride) {
   FOR_ROWS(tile->num_rows, to_sums, *tile, out, stride)

@@ -77,6 +77,10 @@ impl Arithmetic for Bf16 {
         PackedPairs { values, num_outputs, num_segments, segment_len: segment_len / 2 }
     }
 
+    fn round(self, values: &[f32], out: &mut [Pair]) {
+        tile::round(self, values, out);
+    }
+
     fn multiply(
         self,
         rows: &impl Rows<Pair>,

@@ -38,14 +38,14 @@ pub struct SimdBackbone<A: Arithmetic> {
 
 #[derive(Debug)]
 struct Layers<A: Arithmetic> {
-    stem: Stem,
+    stem: Stem<A>,
     blocks: Vec<Block<A>>,
 }
 
 /// The activations of a chunk, kept from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch<V> {
-    stem: stem::Scratch,
+    stem: stem::Scratch<V>,
     /// Of one image.
     image: Activations<V>,
     /// Of all images of the chunk.
