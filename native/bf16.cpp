@@ -38,6 +38,9 @@ inline void keep(T& value) {
   __asm__("" : "+r"(value));
 }
 
+// How far ahead weights are fetched, in bytes: the CPU foresees them by itself, but not beyond a page.
+constexpr size_t kAhead = 2048;
+
 template <size_t kRows>
 inline void multiply_add(const Tile& tile, __m512 (&sums)[kRows][2]) {
   const uint32_t* weights = tile.weights;
@@ -53,6 +56,8 @@ inline void multiply_add(const Tile& tile, __m512 (&sums)[kRows][2]) {
     }
     for (ptrdiff_t pair = -len; pair != 0; ++pair, weights += 32) {
       keep(pair);
+      _mm_prefetch(reinterpret_cast<const char*>(weights) + kAhead, _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(weights) + kAhead + 64, _MM_HINT_T0);
       const auto first = (__m512bh)_mm512_loadu_si512(weights);
       const auto second = (__m512bh)_mm512_loadu_si512(weights + 16);
 #pragma GCC unroll 12
