@@ -1,7 +1,8 @@
 //! The first convolution with the pooling after it.
 
-use super::{RGB, SIDE, resized};
+use super::{RGB, SIDE};
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, Value};
 use crate::kernels::gemm::{Epilogue, Rows};
 use crate::kernels::pool::max_pool;
@@ -39,7 +40,7 @@ pub(super) struct Scratch<V> {
     /// `[230, 230, 3]`: an image with zeros around it.
     padded: Vec<V>,
     /// `[1 + 8, 112, 64]`: a strip of lines below the last one of the strip before.
-    strip: Vec<V>,
+    strip: Aligned<V>,
 }
 
 impl<A: Arithmetic> Stem<A> {
@@ -64,7 +65,7 @@ impl<A: Arithmetic> Stem<A> {
         &self,
         image: &[f32],
         scratch: &mut Scratch<A::Value>,
-        pooled: &mut Vec<A::Value>,
+        pooled: &mut Aligned<A::Value>,
     ) {
         let Scratch { line, padded, strip: lines } = scratch;
         line.resize(PADDED_SIDE * RGB, 0.0);
@@ -77,9 +78,9 @@ impl<A: Arithmetic> Stem<A> {
         let pixel_len = self.bias.len() / A::Value::CHANNELS;
         let line_len = STEM_SIDE * pixel_len;
         // The image begins below a line of zeros.
-        lines.resize((1 + STRIP) * line_len, A::Value::default());
+        let lines = lines.resized((1 + STRIP) * line_len);
         lines[..line_len].fill(A::Value::default());
-        let pooled = resized(pooled, STEM_SIDE * line_len / 4);
+        let pooled = pooled.resized(STEM_SIDE * line_len / 4);
         for (strip, pooled) in pooled.chunks_exact_mut(STRIP * line_len / 4).enumerate() {
             let rows = StemRows { padded, first_line: strip * STRIP };
             let epilogue = Epilogue { bias: &self.bias, add: false, relu: true };
