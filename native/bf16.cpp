@@ -30,21 +30,39 @@ struct Epilogue {
   bool relu;
 };
 
+// Makes GCC keep `value` in a register as it is. Left to itself it adds the index up twice, or takes
+// rows and offsets apart again, and parks what then has no register left in vector registers: moves
+// from there cost the pipes that multiply.
+template <typename T>
+inline void keep(T& value) {
+  __asm__("" : "+r"(value));
+}
+
+// How far ahead weights are fetched, in bytes: the CPU foresees them by itself, but not beyond a page.
+constexpr size_t kAhead = 2048;
+
 template <size_t kRows>
 inline void multiply_add(const Tile& tile, __m512 (&sums)[kRows][2]) {
   const uint32_t* weights = tile.weights;
+  const auto len = static_cast<ptrdiff_t>(tile.segment_len);
   for (size_t segment = 0; segment < tile.num_segments; ++segment) {
-    const uint32_t* rows[kRows];
+    // Rows are found from their ends, by one index that counts up to zero: 14 of the 15 registers
+    // that there are.
+    const uint32_t* ends[kRows];
 #pragma GCC unroll 12
     for (size_t row = 0; row < kRows; ++row) {
-      rows[row] = tile.rows[segment * kRows + row];
+      ends[row] = tile.rows[segment * kRows + row] + len;
+      keep(ends[row]);
     }
-    for (size_t pair = 0; pair < tile.segment_len; ++pair, weights += 32) {
+    for (ptrdiff_t pair = -len; pair != 0; ++pair, weights += 32) {
+      keep(pair);
+      _mm_prefetch(reinterpret_cast<const char*>(weights) + kAhead, _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(weights) + kAhead + 64, _MM_HINT_T0);
       const auto first = (__m512bh)_mm512_loadu_si512(weights);
       const auto second = (__m512bh)_mm512_loadu_si512(weights + 16);
 #pragma GCC unroll 12
       for (size_t row = 0; row < kRows; ++row) {
-        const auto value = (__m512bh)_mm512_set1_epi32(static_cast<int>(rows[row][pair]));
+        const auto value = (__m512bh)_mm512_set1_epi32(static_cast<int>(ends[row][pair]));
         sums[row][0] = _mm512_dpbf16_ps(sums[row][0], value, first);
         sums[row][1] = _mm512_dpbf16_ps(sums[row][1], value, second);
       }
@@ -122,6 +140,17 @@ extern "C" {
 void ec2train_bf16_to_pairs(const Tile* tile, const Epilogue* epilogue, uint32_t* out,
                             size_t stride) {
   FOR_ROWS(tile->num_rows, to_pairs, *tile, *epilogue, out, stride)
+}
+
+// Rounds 2 * `num_pairs` numbers to the nearest, halves to even.
+void ec2train_bf16_round(const float* values, uint32_t* out, size_t num_pairs) {
+  for (size_t pair = 0; pair < num_pairs; pair += 8) {
+    const size_t len = num_pairs - pair < 8 ? num_pairs - pair : 8;
+    const __m512 numbers =
+        _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << 2 * len) - 1), values + 2 * pair);
+    _mm256_mask_storeu_epi32(out + pair, static_cast<__mmask8>((1u << len) - 1),
+                             (__m256i)_mm512_cvtneps_pbh(numbers));
+  }
 }
 
 // `out` is [rows][stride] f32, of which the first 32 are written.

@@ -1,7 +1,7 @@
 //! The kernels in bf16 against f64, on CPUs with AVX512_BF16.
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
-use ec2train::kernels::arithmetic::{Arithmetic, Value};
+use ec2train::kernels::arithmetic::{Arithmetic, bf16_bits};
 use ec2train::kernels::bf16::{Bf16, Pair};
 use ec2train::kernels::gemm::{Contiguous, Epilogue};
 use ec2train::kernels::pool::{average_pool, max_pool};
@@ -146,19 +146,37 @@ fn winograd_is_a_convolution_as_far_as_bf16_holds_its_points() {
 }
 
 #[test]
+fn vectors_are_rounded_as_numbers_are() {
+    let Some(bf16) = bf16() else { return };
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for num_pairs in [1, 7, 8, 9, 345] {
+        // With halves between two bf16 among them.
+        let bits = |_| rng.random::<u32>() & if num_pairs == 8 { 0xbfff_8000 } else { 0xbfff_ffff };
+        let values: Vec<f32> = (0..2 * num_pairs).map(bits).map(f32::from_bits).collect();
+        let values: Vec<f32> =
+            values.iter().map(|v| if v.is_normal() { *v } else { 0.0 }).collect();
+        let mut pairs = vec![0; num_pairs];
+        bf16.round(&values, &mut pairs);
+        let expected: Vec<u16> = values.iter().copied().map(bf16_bits).collect();
+        let found: Vec<u16> = pairs.iter().flat_map(|&p| [p as u16, (p >> 16) as u16]).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn pooling_keeps_every_channel_in_its_place() {
     let Some(bf16) = bf16() else { return };
     let isa = bf16.isa();
-    // Five lines of four pixels of 32 channels, in the order of the stem's output.
+    // Five lines of four pixels of 32 channels.
     let value = |pixel: usize, channel: usize| (pixel * 8 + channel % 8) as f32;
     let mut lines = vec![0.0; 5 * 4 * 32];
     for (pixel, values) in lines.chunks_exact_mut(32).enumerate().skip(4) {
-        for (place, out) in values.iter_mut().enumerate() {
-            *out = value(pixel - 4, Pair::channel(place, isa.lanes()));
+        for (channel, out) in values.iter_mut().enumerate() {
+            *out = value(pixel - 4, channel);
         }
     }
     let mut pooled = vec![0; 4 * 16];
-    max_pool::<Pair>(isa, &lines, 4, 32, &mut pooled);
+    max_pool(isa, &to_pairs(&lines), 4, 16, &mut pooled);
     let found = from_pairs(&pooled);
     for (index, largest) in [5, 7, 13, 15].into_iter().enumerate() {
         let expected: Vec<f32> = (0..32).map(|channel| value(largest, channel)).collect();

@@ -30,6 +30,9 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
         weight: impl Fn(usize, usize) -> f32,
     ) -> Self::Weights;
 
+    /// Writes `values`, one channel each, to `out`, rounded to the nearest.
+    fn round(self, values: &[f32], out: &mut [Self::Value]);
+
     /// Writes `rows * weights` to `out`, `[rows, outputs]`: see [`gemm`].
     fn multiply(
         self,
@@ -136,6 +139,10 @@ impl Arithmetic for Isa {
         weight: impl Fn(usize, usize) -> f32,
     ) -> PackedWeights {
         PackedWeights::new(self, num_segments, segment_len, num_outputs, weight)
+    }
+
+    fn round(self, values: &[f32], out: &mut [f32]) {
+        out.copy_from_slice(values);
     }
 
     fn multiply(

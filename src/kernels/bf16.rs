@@ -7,6 +7,7 @@ mod tile;
 
 use pulp::Simd;
 
+use super::aligned::Aligned;
 use super::arithmetic::{Arithmetic, MAX_PARTS, Value, bf16_bits};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows};
@@ -39,7 +40,7 @@ pub type Pair = u32;
 #[derive(Debug)]
 pub struct PackedPairs {
     /// `[outputs / 32, depth / 2, 32]`
-    values: Vec<Pair>,
+    values: Aligned<Pair>,
     num_outputs: usize,
     num_segments: usize,
     /// In pairs.
@@ -67,14 +68,19 @@ impl Arithmetic for Bf16 {
         );
         assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
         let depth = num_segments * segment_len;
-        let mut values = Vec::with_capacity(depth / 2 * num_outputs);
-        for first in (0..num_outputs).step_by(OUTPUTS) {
-            for d in (0..depth).step_by(2) {
-                let pair = |output| pair(weight(d, output), weight(d + 1, output));
-                values.extend((first..first + OUTPUTS).map(pair));
+        let mut values = Aligned::default();
+        let lines = values.resized(depth / 2 * num_outputs).chunks_exact_mut(OUTPUTS);
+        for (index, line) in lines.enumerate() {
+            let (panel, d) = (index / (depth / 2), 2 * (index % (depth / 2)));
+            for (output, value) in (panel * OUTPUTS..).zip(line) {
+                *value = pair(weight(d, output), weight(d + 1, output));
             }
         }
         PackedPairs { values, num_outputs, num_segments, segment_len: segment_len / 2 }
+    }
+
+    fn round(self, values: &[f32], out: &mut [Pair]) {
+        tile::round(self, values, out);
     }
 
     fn multiply(
@@ -119,14 +125,22 @@ impl Bf16 {
             let end = num_rows.min(first_row + block_len);
             for output in (0..num_outputs).step_by(OUTPUTS) {
                 let panel = &weights.values[output * depth..][..OUTPUTS * depth];
-                for row in (first_row..end).step_by(MAX_ROWS) {
-                    let len = MAX_ROWS.min(end - row);
+                let mut row = first_row;
+                while row < end {
+                    let len = tile_len(end - row);
                     let tile = Tile::new(self, rows, row..row + len, segment_len, panel);
                     compute(&tile, row, output);
+                    row += len;
                 }
             }
         }
     }
+}
+
+/// Rows of the next tile where some are left: about as many as the tiles after it have, since a tile of
+/// one or two rows takes as long as one of three.
+fn tile_len(num_rows: usize) -> usize {
+    num_rows.div_ceil(num_rows.div_ceil(MAX_ROWS))
 }
 
 /// From a row of the output to the next.

@@ -7,6 +7,7 @@
 // Plain indices unroll into registers; chains of iterators do not always.
 #![allow(clippy::needless_range_loop)]
 
+pub mod aligned;
 pub mod arithmetic;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 pub mod bf16;

@@ -5,36 +5,28 @@ use pulp::Simd;
 use super::arithmetic::{MAX_PARTS, Value};
 use super::isa::{Isa, Kernel};
 
-/// Maximum over 3x3 pixels in steps of 2: `2 n + 1` lines of `[width, C]` f32, none negative, to `n`
-/// lines of `[width / 2, C]`. The first line lies above the first window's centre, a pixel left of the
-/// image counts as zeros. `width` is even. Channels lie in the order of [`Value::channel`] and fill whole
-/// vectors of `V`.
-pub fn max_pool<V: Value>(
-    isa: Isa,
-    lines: &[f32],
-    width: usize,
-    num_channels: usize,
-    out: &mut [V],
-) {
-    isa.run(MaxPool { lines, width, num_channels, out });
+/// Maximum over 3x3 pixels in steps of 2: `2 n + 1` lines of `[width, C]`, none negative, to `n` lines
+/// of `[width / 2, C]`. The first line lies above the first window's centre, a pixel left of the image
+/// counts as zeros. `width` is even. A pixel has `pixel_len` values, which fill whole vectors.
+pub fn max_pool<V: Value>(isa: Isa, lines: &[V], width: usize, pixel_len: usize, out: &mut [V]) {
+    isa.run(MaxPool { lines, width, pixel_len, out });
 }
 
 struct MaxPool<'a, V> {
-    lines: &'a [f32],
+    lines: &'a [V],
     width: usize,
-    num_channels: usize,
+    pixel_len: usize,
     out: &'a mut [V],
 }
 
 impl<V: Value> Kernel for MaxPool<'_, V> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let num_vectors = self.num_channels / S::F32_LANES;
-        let line_len = self.width * num_vectors;
-        let lines = S::as_simd_f32s(self.lines).0;
+        let pixel_len = self.pixel_len / S::F32_LANES;
+        let line_len = self.width * pixel_len;
+        let lines = V::vectors::<S>(self.lines);
         let out = V::vectors_mut::<S>(self.out);
         let zero = simd.splat_f32s(0.0);
-        let pixel_len = num_vectors / V::CHANNELS;
         for (y, out) in out.chunks_exact_mut(self.width / 2 * pixel_len).enumerate() {
             let lines = &lines[2 * y * line_len..(2 * y + 3) * line_len];
             for (x, out) in out.chunks_exact_mut(pixel_len).enumerate() {
@@ -43,13 +35,11 @@ impl<V: Value> Kernel for MaxPool<'_, V> {
                     for part in 0..V::CHANNELS {
                         let mut max = zero;
                         for line in 0..3 {
-                            let pixel = line * line_len + 2 * x * num_vectors;
-                            let place = pixel + vector * V::CHANNELS + part;
-                            if x > 0 {
-                                max = simd.max_f32s(max, lines[place - num_vectors]);
+                            let place = line * line_len + 2 * x * pixel_len + vector;
+                            let left = if x > 0 { place - pixel_len } else { place };
+                            for place in [left, place, place + pixel_len] {
+                                max = simd.max_f32s(max, V::part(simd, lines[place], part));
                             }
-                            max = simd.max_f32s(max, lines[place]);
-                            max = simd.max_f32s(max, lines[place + num_vectors]);
                         }
                         parts[part] = max;
                     }

@@ -7,8 +7,9 @@
 
 mod transform;
 
+use super::aligned::Aligned;
 use super::arithmetic::{Arithmetic, Value};
-use super::fetch::fetch;
+use super::fetch::{LINE_LEN, fetch};
 use super::gemm::Contiguous;
 use transform::{Grid, TransformInput, TransformOutput};
 
@@ -43,9 +44,9 @@ pub struct Winograd<A: Arithmetic> {
 #[derive(Debug, Default)]
 pub struct Scratch<V> {
     /// `[36, tiles, in]`
-    inputs: Vec<V>,
+    inputs: Aligned<V>,
     /// `[36, tiles, out]` f32.
-    sums: Vec<f32>,
+    sums: Aligned<f32>,
 }
 
 impl<A: Arithmetic> Winograd<A> {
@@ -95,7 +96,10 @@ impl<A: Arithmetic> Winograd<A> {
         let num_tiles = num_images * tiles_per_side * tiles_per_side;
         let bytes_per_tile = 4 * POINTS * POINTS * (self.in_channels + self.out_channels);
         // All weights are read once for each block, so blocks must not be smaller than they are.
-        let block_len = (TILES_BYTES / bytes_per_tile).max(self.in_channels / 2).min(num_tiles);
+        let max_len = (TILES_BYTES / bytes_per_tile).max(self.in_channels / 2);
+        // The last block is about as long as the others: short products take longer for a tile.
+        let num_blocks = num_tiles.div_ceil(max_len).max(1);
+        let block_len = num_tiles.div_ceil(num_blocks).max(1);
         // Planes that lie outside of the L2 cache.
         let is_large = block_len * bytes_per_tile > TILES_BYTES;
 
@@ -104,7 +108,7 @@ impl<A: Arithmetic> Winograd<A> {
             let tiles = first..num_tiles.min(first + block_len);
             let num_inputs = tiles.len() * in_len;
             let num_sums = tiles.len() * self.out_channels;
-            let inputs = prefix(&mut scratch.inputs, POINTS * POINTS * (num_inputs + PADDING));
+            let inputs = scratch.inputs.resized(POINTS * POINTS * (num_inputs + PADDING));
             isa.run(TransformInput {
                 grid,
                 tiles: tiles.clone(),
@@ -112,7 +116,7 @@ impl<A: Arithmetic> Winograd<A> {
                 input,
                 out: inputs,
             });
-            let sums = prefix(&mut scratch.sums, POINTS * POINTS * (num_sums + PADDING));
+            let sums = scratch.sums.resized(POINTS * POINTS * (num_sums + PADDING));
             let planes = inputs.chunks_exact(num_inputs + PADDING);
             let sum_planes = sums.chunks_exact_mut(num_sums + PADDING);
             for ((weights, plane), sums) in self.weights.iter().zip(planes).zip(sum_planes) {
@@ -130,15 +134,7 @@ impl<A: Arithmetic> Winograd<A> {
 
 /// Values between the planes of two pairs of points: a cache line, so that values at one place
 /// of all planes do not compete for the same few lines of the cache.
-const PADDING: usize = 16;
-
-/// The first `len` values of a buffer that only grows.
-fn prefix<V: Value>(values: &mut Vec<V>, len: usize) -> &mut [V] {
-    if values.len() < len {
-        values.resize(len, V::default());
-    }
-    &mut values[..len]
-}
+const PADDING: usize = LINE_LEN;
 
 /// What the weights of a kernel's line are multiplied with for their value at each point.
 fn weight_rows() -> [[f64; 3]; POINTS] {

@@ -1,4 +1,4 @@
-//! A tile of a product in bf16: the seam between Rust and its C++.
+//! Tiles of products in bf16, rounding to it: the seam between Rust and its C++.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -42,6 +42,15 @@ unsafe extern "C" {
         stride: usize,
     );
     fn ec2train_bf16_to_sums(tile: *const RawTile, out: *mut f32, stride: usize);
+    fn ec2train_bf16_round(values: *const f32, out: *mut Pair, num_pairs: usize);
+}
+
+/// Writes pairs of `values`, each rounded to the nearest, halves to even.
+pub(super) fn round(_proof: Bf16, values: &[f32], out: &mut [Pair]) {
+    assert_eq!(values.len(), 2 * out.len(), "not two values for each pair");
+    // SAFETY: a `Bf16` was given, so the CPU has the instructions. The lengths have been compared just
+    // now.
+    unsafe { ec2train_bf16_round(values.as_ptr(), out.as_mut_ptr(), out.len()) }
 }
 
 /// What a sum begins with and how it ends, for one panel.

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, Value};
 use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::pool::average_pool;
@@ -38,14 +39,14 @@ pub struct SimdBackbone<A: Arithmetic> {
 
 #[derive(Debug)]
 struct Layers<A: Arithmetic> {
-    stem: Stem,
+    stem: Stem<A>,
     blocks: Vec<Block<A>>,
 }
 
 /// The activations of a chunk, kept from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch<V> {
-    stem: stem::Scratch,
+    stem: stem::Scratch<V>,
     /// Of one image.
     image: Activations<V>,
     /// Of all images of the chunk.
@@ -57,10 +58,10 @@ pub struct Scratch<V> {
 /// [`stride_of`] their channels apart.
 #[derive(Debug, Default)]
 struct Activations<V> {
-    values: Vec<V>,
-    projected: Vec<V>,
-    reduced: Vec<V>,
-    convolved: Vec<V>,
+    values: Aligned<V>,
+    projected: Aligned<V>,
+    reduced: Aligned<V>,
+    convolved: Aligned<V>,
 }
 
 impl<A: Arithmetic> SimdBackbone<A> {
@@ -98,11 +99,13 @@ impl<A: Arithmetic> SimdBackbone<A> {
     ) {
         let Scratch { stem, image, chunk, winograd } = scratch;
         let (per_image, per_chunk) = self.layers.blocks.split_at(BLOCKS_PER_IMAGE);
-        chunk.values.clear();
-        for pixels in pixels.chunks_exact(SIDE * SIDE * RGB) {
+        let num_images = features.len() / NUM_FEATURES;
+        for (index, pixels) in pixels.chunks_exact(SIDE * SIDE * RGB).enumerate() {
             self.layers.stem.forward(pixels, stem, &mut image.values);
             block::forward(per_image, image, winograd);
-            chunk.values.extend_from_slice(&image.values);
+            let image_len = image.values.len();
+            let values = chunk.values.resized(num_images * image_len);
+            values[index * image_len..][..image_len].copy_from_slice(&image.values);
         }
         let mut rest = per_chunk;
         if let Some(cut) = cut {
@@ -115,7 +118,7 @@ impl<A: Arithmetic> SimdBackbone<A> {
             rest = layer4;
         }
         block::forward(rest, chunk, winograd);
-        let image_len = chunk.values.len() / (features.len() / NUM_FEATURES);
+        let image_len = chunk.values.len() / num_images;
         let images = chunk.values.chunks_exact(image_len);
         for (image, features) in images.zip(features.chunks_exact_mut(NUM_FEATURES)) {
             average_pool(
@@ -133,10 +136,4 @@ impl<A: Arithmetic> SimdBackbone<A> {
 fn stride_of<V: Value>(num_channels: usize) -> usize {
     let len = num_channels / V::CHANNELS;
     if len < 256 { len } else { len + LINE_LEN }
-}
-
-/// `len` values to be overwritten.
-fn resized<V: Value>(values: &mut Vec<V>, len: usize) -> &mut [V] {
-    values.resize(len, V::default());
-    values
 }

@@ -2,7 +2,7 @@
 
 use super::convolution::{Conv3x3, Product};
 use super::rows::Strided;
-use super::{Activations, resized, stride_of};
+use super::{Activations, stride_of};
 use crate::error::Result;
 use crate::kernels::arithmetic::Arithmetic;
 use crate::kernels::fetch::fetch;
@@ -70,13 +70,13 @@ impl<A: Arithmetic> Block<A> {
     fn reduce(&self, x: &mut Activations<A::Value>) {
         let inputs = Contiguous { values: &x.values, row_len: self.in_stride };
         let len = x.values.len() / self.in_stride * self.reduce.out_len;
-        self.reduce.forward(&inputs, true, resized(&mut x.reduced, len));
+        self.reduce.forward(&inputs, true, x.reduced.resized(len));
     }
 
     /// The 3x3 convolution, for all pixels.
     fn convolve(&self, x: &mut Activations<A::Value>, winograd: &mut winograd::Scratch<A::Value>) {
         let len = x.reduced.len() / (self.stride * self.stride);
-        let convolved = resized(&mut x.convolved, len);
+        let convolved = x.convolved.resized(len);
         self.convolve.forward(&x.reduced, self.side, winograd, convolved);
     }
 
@@ -86,9 +86,9 @@ impl<A: Arithmetic> Block<A> {
         let (width, out_stride) = (self.reduce.out_len, self.out_stride);
         let num_pixels = x.convolved.len() / width;
         let next_width = next.map_or(0, |next| next.reduce.out_len);
-        resized(&mut x.reduced, num_pixels * next_width);
+        x.reduced.resized(num_pixels * next_width);
         if self.downsample.is_some() {
-            resized(&mut x.projected, num_pixels * out_stride);
+            x.projected.resized(num_pixels * out_stride);
             std::mem::swap(&mut x.values, &mut x.projected);
         }
         let part_len = PART_BYTES / (size_of::<A::Value>() * out_stride);

@@ -23,7 +23,7 @@ pub(super) struct Product<A: Arithmetic> {
 impl<A: Arithmetic> Product<A> {
     pub(super) fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm) -> Result<Self> {
         let folded = fold(state_dict, conv)?;
-        let weights = packed(arithmetic, conv, &folded, |output| output);
+        let weights = packed(arithmetic, conv, &folded);
         let out_len = conv.out_channels / A::Value::CHANNELS;
         Ok(Product { arithmetic, weights, bias: folded.bias, out_len })
     }
@@ -41,23 +41,12 @@ impl<A: Arithmetic> Product<A> {
     }
 }
 
-/// The weights of a convolution as a product's. A segment is a line of the kernel where its pixels are
-/// neighbours in memory. `channel` tells which output comes at which place.
-pub(super) fn packed<A: Arithmetic>(
-    arithmetic: A,
-    conv: &ConvNorm,
-    folded: &FoldedConv,
-    channel: impl Fn(usize) -> usize,
-) -> A::Weights {
-    let (in_channels, kernel) = (conv.in_channels, conv.kernel);
-    let (num_segments, segment_len) = match kernel {
-        1 => (1, in_channels),
-        3 => (9, in_channels),
-        _ => (kernel, kernel * in_channels),
-    };
-    arithmetic.pack(num_segments, segment_len, conv.out_channels, |depth, place| {
+/// The weights of a convolution as a product's. A segment is a pixel of the kernel.
+fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folded: &FoldedConv) -> A::Weights {
+    let (in_channels, num_pixels) = (conv.in_channels, conv.kernel * conv.kernel);
+    arithmetic.pack(num_pixels, in_channels, conv.out_channels, |depth, output| {
         let (pixel, input) = (depth / in_channels, depth % in_channels);
-        folded.weight[(channel(place) * in_channels + input) * kernel * kernel + pixel]
+        folded.weight[(output * in_channels + input) * num_pixels + pixel]
     })
 }
 

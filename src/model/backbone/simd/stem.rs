@@ -1,11 +1,10 @@
 //! The first convolution with the pooling after it.
 
-use super::convolution::packed;
-use super::{RGB, SIDE, resized};
+use super::{RGB, SIDE};
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, Value};
-use crate::kernels::gemm::{Epilogue, PackedWeights, Rows, gemm};
-use crate::kernels::isa::Isa;
+use crate::kernels::gemm::{Epilogue, Rows};
 use crate::kernels::pool::max_pool;
 use crate::model::fold::fold;
 use crate::model::resnet;
@@ -14,79 +13,97 @@ use crate::model::state_dict::StateDict;
 /// The kernel reaches this far outside the image.
 const PADDING: usize = 3;
 const PADDED_SIDE: usize = SIDE + 2 * PADDING;
+/// Side of the kernel.
+const KERNEL: usize = 7;
+/// Channels in a line of the kernel.
+const KERNEL_LINE_LEN: usize = KERNEL * RGB;
 /// Side of the output before pooling.
 const STEM_SIDE: usize = SIDE / 2;
-/// Lines of it that are computed before they are pooled: 230 KB.
+/// Lines of it that are computed before they are pooled: 230 KB in f32.
 const STRIP: usize = 8;
 
-/// Convolution and pooling, `[224, 224, 3]` f32 to `[56, 56, 64]`. In f32 whatever the rest is computed
-/// in: its three channels make no pairs.
+/// Convolution and pooling, `[224, 224, 3]` f32 to `[56, 56, 64]`. A segment of its rows is a line of the
+/// kernel, 21 channels that lie beside each other; where values are pairs, a 22nd is multiplied by zero.
 #[derive(Debug)]
-pub(super) struct Stem {
-    isa: Isa,
-    /// Outputs in the order of [`Value::channel`].
-    weights: PackedWeights,
-    /// `[64]` in the same order.
+pub(super) struct Stem<A: Arithmetic> {
+    arithmetic: A,
+    weights: A::Weights,
+    /// `[64]`
     bias: Vec<f32>,
 }
 
 /// Buffers that are reused from call to call.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct Scratch<V> {
+    /// `[230, 3]`: a line of an image between zeros.
+    line: Vec<f32>,
     /// `[230, 230, 3]`: an image with zeros around it.
-    padded: Vec<f32>,
+    padded: Vec<V>,
     /// `[1 + 8, 112, 64]`: a strip of lines below the last one of the strip before.
-    strip: Vec<f32>,
+    strip: Aligned<V>,
 }
 
-impl Stem {
-    pub(super) fn new<A: Arithmetic>(arithmetic: A, state_dict: &StateDict) -> Result<Self> {
-        let isa = arithmetic.isa();
-        let folded = fold(state_dict, &resnet::stem())?;
-        let channel = |place| A::Value::channel(place, isa.lanes());
-        let weights = packed(isa, &resnet::stem(), &folded, channel);
-        let bias = (0..folded.bias.len()).map(|place| folded.bias[channel(place)]).collect();
-        Ok(Stem { isa, weights, bias })
+impl<A: Arithmetic> Stem<A> {
+    pub(super) fn new(arithmetic: A, state_dict: &StateDict) -> Result<Self> {
+        let conv = resnet::stem();
+        let folded = fold(state_dict, &conv)?;
+        let segment_len = KERNEL_LINE_LEN.next_multiple_of(A::Value::CHANNELS);
+        let weights = arithmetic.pack(KERNEL, segment_len, conv.out_channels, |depth, output| {
+            let (line, place) = (depth / segment_len, depth % segment_len);
+            if place < KERNEL_LINE_LEN {
+                let (column, input) = (place / RGB, place % RGB);
+                folded.weight[((output * RGB + input) * KERNEL + line) * KERNEL + column]
+            } else {
+                0.0
+            }
+        });
+        Ok(Stem { arithmetic, weights, bias: folded.bias })
     }
 
     /// Some lines at a time, so that they are pooled while they are in the cache.
-    pub(super) fn forward<V: Value>(
+    pub(super) fn forward(
         &self,
         image: &[f32],
-        scratch: &mut Scratch,
-        pooled: &mut Vec<V>,
+        scratch: &mut Scratch<A::Value>,
+        pooled: &mut Aligned<A::Value>,
     ) {
-        let Scratch { padded, strip: lines } = scratch;
-        padded.resize(PADDED_SIDE * PADDED_SIDE * RGB, 0.0);
-        let padded_lines = padded.chunks_exact_mut(PADDED_SIDE * RGB).skip(PADDING);
-        for (line, pixels) in padded_lines.zip(image.chunks_exact(SIDE * RGB)) {
+        let Scratch { line, padded, strip: lines } = scratch;
+        line.resize(PADDED_SIDE * RGB, 0.0);
+        padded.resize(PADDED_SIDE * padded_line_len::<A::Value>(), A::Value::default());
+        let padded_lines = padded.chunks_exact_mut(padded_line_len::<A::Value>()).skip(PADDING);
+        for (padded, pixels) in padded_lines.zip(image.chunks_exact(SIDE * RGB)) {
             line[PADDING * RGB..][..SIDE * RGB].copy_from_slice(pixels);
+            self.arithmetic.round(line, padded);
         }
-        let num_channels = self.weights.num_outputs();
-        let line_len = STEM_SIDE * num_channels;
+        let pixel_len = self.bias.len() / A::Value::CHANNELS;
+        let line_len = STEM_SIDE * pixel_len;
         // The image begins below a line of zeros.
-        lines.resize((1 + STRIP) * line_len, 0.0);
-        lines[..line_len].fill(0.0);
-        let pooled = resized(pooled, STEM_SIDE * line_len / 4 / V::CHANNELS);
-        let strips = pooled.chunks_exact_mut(STRIP * line_len / 4 / V::CHANNELS);
-        for (strip, pooled) in strips.enumerate() {
+        let lines = lines.resized((1 + STRIP) * line_len);
+        lines[..line_len].fill(A::Value::default());
+        let pooled = pooled.resized(STEM_SIDE * line_len / 4);
+        for (strip, pooled) in pooled.chunks_exact_mut(STRIP * line_len / 4).enumerate() {
             let rows = StemRows { padded, first_line: strip * STRIP };
             let epilogue = Epilogue { bias: &self.bias, add: false, relu: true };
-            gemm(self.isa, &rows, &self.weights, epilogue, &mut lines[line_len..]);
-            max_pool(self.isa, lines, STEM_SIDE, num_channels, pooled);
+            self.arithmetic.multiply(&rows, &self.weights, epilogue, &mut lines[line_len..]);
+            max_pool(self.arithmetic.isa(), lines, STEM_SIDE, pixel_len, pooled);
             lines.copy_within(STRIP * line_len.., 0);
         }
     }
 }
 
+/// Values in a line of an image with its zeros.
+const fn padded_line_len<V: Value>() -> usize {
+    PADDED_SIDE * RGB / V::CHANNELS
+}
+
 /// The lines of the kernel at each output pixel of a strip.
-struct StemRows<'a> {
+struct StemRows<'a, V> {
     /// `[230, 230, 3]`
-    padded: &'a [f32],
+    padded: &'a [V],
     first_line: usize,
 }
 
-impl Rows<f32> for StemRows<'_> {
+impl<V: Value> Rows<V> for StemRows<'_, V> {
     type Place = usize;
 
     #[inline(always)]
@@ -97,11 +114,11 @@ impl Rows<f32> for StemRows<'_> {
     #[inline(always)]
     fn place(&self, row: usize) -> usize {
         let (y, x) = (self.first_line + row / STEM_SIDE, row % STEM_SIDE);
-        2 * (y * PADDED_SIDE + x) * RGB
+        2 * y * padded_line_len::<V>() + 2 * x * RGB / V::CHANNELS
     }
 
     #[inline(always)]
-    fn segment(&self, place: usize, segment: usize) -> &[f32] {
-        &self.padded[place + segment * PADDED_SIDE * RGB..]
+    fn segment(&self, place: usize, segment: usize) -> &[V] {
+        &self.padded[place + segment * padded_line_len::<V>()..]
     }
 }

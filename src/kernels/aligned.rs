@@ -1,0 +1,57 @@
+//! A buffer that begins with a cache line.
+
+use std::ops::{Deref, DerefMut};
+
+use super::arithmetic::Value;
+use super::fetch::LINE_LEN;
+
+/// Values from the beginning of a cache line on: a vector that lies in two lines takes twice as long to
+/// load. The memory only grows.
+#[derive(Debug, Default)]
+pub struct Aligned<V> {
+    /// Some more than are used.
+    values: Vec<V>,
+    first: usize,
+    len: usize,
+}
+
+impl<V: Value> Aligned<V> {
+    /// `len` values to be overwritten. They are the former ones where there were as many.
+    pub fn resized(&mut self, len: usize) -> &mut [V] {
+        if self.values.len() < len + LINE_LEN {
+            self.values.resize(len + LINE_LEN, V::default());
+            self.first = self.values.as_ptr().align_offset(LINE_LEN * size_of::<V>());
+        }
+        self.len = len;
+        self
+    }
+}
+
+impl<V> Deref for Aligned<V> {
+    type Target = [V];
+
+    fn deref(&self) -> &[V] {
+        &self.values[self.first..self.first + self.len]
+    }
+}
+
+impl<V> DerefMut for Aligned<V> {
+    fn deref_mut(&mut self) -> &mut [V] {
+        &mut self.values[self.first..self.first + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_begin_with_a_cache_line_and_stay_while_their_number_does() {
+        let mut values = Aligned::<f32>::default();
+        for len in [1, 100, 100_000, 7] {
+            values.resized(len).fill(len as f32);
+            assert_eq!(values.as_ptr().addr() % 64, 0);
+            assert_eq!(values.resized(len), vec![len as f32; len]);
+        }
+    }
+}
