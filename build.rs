@@ -51,7 +51,7 @@ fn compile_native(libtorch_lib: &std::path::Path) {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .files(["native/onednn.cpp", "native/c10d.cpp"])
+        .files(["native/onednn.cpp", "native/c10d.cpp", "native/heap.cpp"])
         // c10d's header for Gloo is empty without it.
         .define("USE_C10D_GLOO", None)
         .include("native/include")

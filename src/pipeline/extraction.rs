@@ -25,6 +25,7 @@ use crate::model::backbone::{Backbone, Engine};
 use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::console::Progress;
+use crate::run::heap;
 use crate::run::status::StatusWriter;
 
 /// Features of every usable image, with what was found on the way.
@@ -157,6 +158,8 @@ pub(super) fn extract_folder(
         if let Some(division) = &division {
             collected = division.bring_together(&collection, &wanted, collected)?;
         }
+        // The features of all images take the place of what computed them.
+        heap::trim();
         splits = read_splits(&collection, samples, &collected);
         // The other machines do not compute twice.
         if splits.is_some() || division.is_some() {

@@ -3,6 +3,7 @@
 pub mod console;
 pub mod cpu_time;
 pub mod ec2;
+pub mod heap;
 pub mod host;
 pub mod lock;
 pub mod recorder;
