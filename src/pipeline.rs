@@ -215,7 +215,8 @@ fn train_locked(
     log_test(&metrics.test);
     journal.result(fitted.best_epoch, metrics);
     // The others make room for the weights, which would otherwise be the most that a run needs.
-    let [.., test] = extracted.splits;
+    let [train, valid, test] = extracted.splits;
+    drop((train, valid));
 
     status.stage("saving", 0);
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());

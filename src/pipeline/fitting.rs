@@ -11,6 +11,7 @@ use crate::job::Job;
 use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::console;
+use crate::run::heap;
 use crate::run::status::StatusWriter;
 use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
@@ -62,6 +63,8 @@ pub(super) fn fit(
         on_epoch,
     )?;
     status.stage("L2 penalty", 0);
+    // The search takes the place of the epochs.
+    heap::trim();
     let settings = &job.hyperparameters;
     let search =
         choose_penalty(&mut fitted, train, valid, settings, &L2_PENALTIES, job.num_workers)?;
