@@ -84,7 +84,7 @@ fn main() -> Result<()> {
         [train, valid],
         &hyperparameters,
         num_threads,
-        // In a folder that is not there: writing fails at once, and is not timed.
+        // In a folder that is not there: what is written is made and timed, but not the disk.
         &mut Checkpoint::at(&dir.path().join("missing/checkpoint")),
         on_epoch,
     )?;
