@@ -8,6 +8,6 @@ cargo build --locked --profile "$profile" --example layer4_epoch
 folder=$profile
 [ "$profile" != dev ] || folder=debug
 for _ in $(seq "${1:-3}"); do
-    "target/$folder/examples/layer4_epoch" 64 2 2>/dev/null
-    "${PYTHON:-python3}" scripts/layer4_epoch.py 64 2
+    "target/$folder/examples/layer4_epoch" 256 2 2>/dev/null
+    "${PYTHON:-python3}" scripts/layer4_epoch.py 256 2
 done

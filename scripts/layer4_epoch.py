@@ -1,6 +1,7 @@
 """Times epochs of layer4's training in PyTorch, on made-up activations in a file.
 
-`layer4_epoch.py IMAGES EPOCHS`; prints images a second of each epoch. See compare_layer4.sh.
+`layer4_epoch.py IMAGES EPOCHS [THREADS]`, on 2 threads if not told; prints images a second of each
+epoch. See compare_layer4.sh.
 """
 
 import sys
@@ -13,7 +14,7 @@ import torchvision
 
 NUM_CLASSES, BATCH_SIZE, ROW = 133, 16, 14 * 14 * 1024
 num_images, num_epochs = int(sys.argv[1]), int(sys.argv[2])
-torch.set_num_threads(2)
+torch.set_num_threads(int(sys.argv[3]) if len(sys.argv) > 3 else 2)
 torch.manual_seed(0)
 file = tempfile.NamedTemporaryFile()
 torch.rand(num_images, ROW).sub(0.5).mul(0.05).relu().bfloat16().view(torch.int16).numpy().tofile(file)

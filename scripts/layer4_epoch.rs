@@ -1,6 +1,7 @@
 //! Times epochs of layer4's training on made-up activations, read from disk.
 //!
-//! `layer4_epoch IMAGES EPOCHS`; prints images a second of each epoch. See compare_layer4.sh.
+//! `layer4_epoch IMAGES EPOCHS [THREADS]`, on 2 threads if not told; prints images a second of each
+//! epoch. See compare_layer4.sh.
 
 use std::time::Instant;
 
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
     let mut number =
         || -> Result<usize> { Ok(arguments.next().context("IMAGES EPOCHS")?.parse()?) };
     let (num_images, num_epochs) = (number()?, number()?);
+    let num_threads = number().unwrap_or(2);
     let dir = tempfile::tempdir()?;
     let recipe = Recipe {
         transform: serde_json::json!({}),
@@ -81,8 +83,8 @@ fn main() -> Result<()> {
         &fitted,
         [train, valid],
         &hyperparameters,
-        2,
-        // In a folder that is not there: writing fails at once, and is not timed.
+        num_threads,
+        // In a folder that is not there: what is written is made and timed, but not the disk.
         &mut Checkpoint::at(&dir.path().join("missing/checkpoint")),
         on_epoch,
     )?;

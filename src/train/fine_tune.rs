@@ -8,6 +8,7 @@ use tch::{Reduction, Tensor};
 
 use super::checkpoint::Checkpoint;
 use super::fit::{Epoch, Fitted, Hyperparameters};
+use super::floats::Floats;
 use super::schedule::cosine;
 use super::sgd::{Parameter, Sgd};
 use crate::error::{Error, Result};
@@ -18,8 +19,8 @@ use crate::model::layer4::{self, Layer4};
 use crate::model::state_dict::StateDict;
 use crate::run::signals;
 
-/// Raised with every change of this loop's arithmetic.
-const VERSION: u32 = 1;
+/// Raised with every change of this loop's arithmetic, or of what its checkpoint holds.
+const VERSION: u32 = 2;
 
 /// What fine-tuning made.
 #[derive(Debug)]
@@ -39,11 +40,11 @@ pub struct FineTuned {
 struct State {
     /// The head's epochs first.
     history: Vec<Epoch>,
-    values: Vec<Vec<f32>>,
-    velocities: Vec<Vec<f32>>,
+    values: Vec<Floats>,
+    velocities: Vec<Floats>,
     best_epoch: usize,
     /// Values after the best epoch; empty while that is one of the head's.
-    best: Vec<Vec<f32>>,
+    best: Vec<Floats>,
 }
 
 /// Trains `network`, whose head is that of `fitted`, on `train`, and returns it as it was after the
@@ -118,8 +119,8 @@ pub fn fine_tune(
             break;
         }
         on_epoch(&epoch)?;
-        let values = sgd.parameters.iter().map(|parameter| layer4::to_vec(&parameter.value));
-        let values: Vec<Vec<f32>> = values.collect::<Result<_>>()?;
+        let values = sgd.parameters.iter().map(|parameter| floats(&parameter.value));
+        let values: Vec<Floats> = values.collect::<Result<_>>()?;
         let lowest = if best_epoch > num_head_epochs {
             history[best_epoch - 1].valid.loss
         } else {
@@ -130,7 +131,7 @@ pub fn fine_tune(
             best.clone_from(&values);
         }
         history.push(epoch);
-        let velocities = sgd.parameters.iter().map(|parameter| layer4::to_vec(&parameter.velocity));
+        let velocities = sgd.parameters.iter().map(|parameter| floats(&parameter.velocity));
         let velocities = velocities.collect::<Result<_>>()?;
         let state = State { history, values, velocities, best_epoch, best };
         checkpoint.write(&key, &state);
@@ -138,7 +139,7 @@ pub fn fine_tune(
     }
     let mut tensors = StateDict::new();
     for ((name, parameter), values) in names.iter().zip(&sgd.parameters).zip(&best) {
-        layer4::set(&parameter.value, values)?;
+        layer4::set(&parameter.value, &values.0)?;
         tensors.insert(name.clone(), layer4::to_tensor_data(&parameter.value)?);
     }
     Ok(FineTuned { tensors, best_epoch, history })
@@ -206,11 +207,15 @@ fn evaluate(network: &Layer4, split: &ActivationSplit, batch_size: usize) -> Res
     Ok(accumulator.mean())
 }
 
+fn floats(parameter: &Tensor) -> Result<Floats> {
+    Ok(Floats(layer4::to_vec(parameter)?))
+}
+
 fn restore(sgd: &Sgd, state: &State) -> Result<()> {
     let saved = state.values.iter().zip(&state.velocities);
     for (parameter, (value, velocity)) in sgd.parameters.iter().zip(saved) {
-        layer4::set(&parameter.value, value)?;
-        layer4::set(&parameter.velocity, velocity)?;
+        layer4::set(&parameter.value, &value.0)?;
+        layer4::set(&parameter.velocity, &velocity.0)?;
     }
     Ok(())
 }

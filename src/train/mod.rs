@@ -4,6 +4,8 @@ pub mod checkpoint;
 #[cfg(feature = "torch")]
 pub mod fine_tune;
 pub mod fit;
+#[cfg(feature = "torch")]
+mod floats;
 mod lbfgs;
 mod objective;
 mod optimizer;
