@@ -16,7 +16,11 @@ use ec2train::config::NUM_FEATURES;
 use ec2train::features::prune::prune;
 use ec2train::features::store::{FeatureStore, Recipe};
 use proptest::prelude::*;
+use set_on_drop::SetOnDrop;
 use tempfile::TempDir;
+
+#[path = "common/set_on_drop.rs"]
+mod set_on_drop;
 
 const HEADER_BYTES: usize = 4096;
 const RECORD_BYTES: usize = 4 + 4 + 32 + 4 * NUM_FEATURES + 8;
@@ -188,6 +192,7 @@ fn readers_see_whole_records_while_one_thread_appends() {
     let store = open(dir.path());
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = SetOnDrop(&is_done);
         for _ in 0..3 {
             scope.spawn(|| {
                 while !is_done.load(Ordering::Acquire) {
@@ -200,7 +205,6 @@ fn readers_see_whole_records_while_one_thread_appends() {
             });
         }
         (0..200).for_each(|image| append(&store, image, 0));
-        is_done.store(true, Ordering::Release);
     });
 }
 

@@ -3,6 +3,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod set_on_drop;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -77,6 +79,8 @@ impl WorkingDir {
             let working_dir = WorkingDir::small();
             let output = working_dir.run(&[]);
             assert!(output.status.success(), "{}", text(&output.stderr));
+            // The model takes a hundred megabytes, and no one asks for it.
+            fs::remove_dir_all(working_dir.path("TrainedModels/runs")).unwrap();
             working_dir
         });
         let working_dir = WorkingDir::small();

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::client::{Client, read_head};
+use super::common::set_on_drop::SetOnDrop;
 use super::common::{WorkingDir, command, text};
 use super::fake_model::wait_until;
 
@@ -175,6 +176,7 @@ fn a_new_model_is_taken_up_without_a_lost_request(working_dir: &WorkingDir, prog
     let image = fs::read(&working_dir.images("train", 1)[0]).unwrap();
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
+        let end = SetOnDrop(&ended);
         let client = scope.spawn(|| {
             let mut num_answers = 0;
             while !ended.load(Ordering::Relaxed) {
@@ -188,7 +190,7 @@ fn a_new_model_is_taken_up_without_a_lost_request(working_dir: &WorkingDir, prog
         let metadata = working_dir.metadata();
         assert_ne!(metadata["model_sha256"], before.as_str());
         wait_until(|| metadata["model_sha256"] == program.model_id().as_str());
-        ended.store(true, Ordering::Relaxed);
+        drop(end);
         assert!(client.join().unwrap() > 0);
     });
     // One that is damaged is not.

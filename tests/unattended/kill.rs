@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rustix::process::Signal;
 
+use super::common::set_on_drop::SetOnDrop;
 use super::common::{WorkingDir, text};
 use super::run::Run;
 
@@ -32,6 +33,7 @@ fn killed_at_any_instant_the_next_start_ends_with_the_same_bytes_and_readers_alw
     }
     finish(&fresh);
     assert!(model(&fresh) == expected);
+    drop(fresh);
 
     // With all features there, most of the time goes into the fit and into saving. Every other model
     // is another one, so that a reader may find a mixed pair.
@@ -39,6 +41,7 @@ fn killed_at_any_instant_the_next_start_ends_with_the_same_bytes_and_readers_alw
     let ended = AtomicBool::new(false);
     let num_read = AtomicUsize::new(0);
     thread::scope(|scope| {
+        let _end = SetOnDrop(&ended);
         let reader = scope.spawn(|| {
             let dir = undisturbed.path("TrainedModels");
             while !ended.load(Ordering::Relaxed) {
@@ -56,7 +59,6 @@ fn killed_at_any_instant_the_next_start_ends_with_the_same_bytes_and_readers_alw
             assert!(model(&undisturbed) == variants[(round + 1) % 2], "round {round}");
             assert!(!reader.is_finished(), "the reader failed");
         }
-        ended.store(true, Ordering::Relaxed);
     });
     assert!(num_read.into_inner() > 0);
     let left = fs::read_dir(undisturbed.path("TrainedModels")).unwrap();
