@@ -25,8 +25,8 @@ const MIN_GAIN: f64 = 1e-3;
 /// An optimum is near enough to compare penalties when a step lowers the objective by less than this part
 /// of it.
 const TOLERANCE: f64 = 5e-4;
-/// The same for the penalty that is chosen.
-const FINE_TOLERANCE: f64 = 3e-5;
+/// The same for the best penalty, and for one between it and the second best.
+const FINE_TOLERANCE: f64 = 1e-5;
 
 /// A penalty that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,9 +49,9 @@ pub struct Search {
 }
 
 /// Tries the optima for some of `penalties`, from that of the epochs on to greater or to smaller ones, as
-/// long as the validation loss falls; goes on further to the best of them. Puts the head with the lowest
-/// validation loss of all on the way into `fitted`, if that is lower than the best epoch's. `None` when there is nothing to
-/// choose from, or too few images to choose on.
+/// long as the validation loss falls; goes on further to the best of them, then to one between the best
+/// two. Puts the head with the lowest validation loss of all on the way into `fitted`, if that is lower than
+/// the best epoch's. `None` when there is nothing to choose from, or too few images to choose on.
 ///
 /// The result does not depend on `num_threads`.
 ///
@@ -90,8 +90,12 @@ pub fn choose_penalty(
             climb.go(&other, first)?;
         }
         if let Some(Found { l2_penalty, at, .. }) = climb.best_optimum.take() {
+            let between = between_best(&climb.candidates);
             climb.descent.at = at;
             climb.visit(l2_penalty, FINE_TOLERANCE)?;
+            if let Some(between) = between {
+                climb.visit(between, FINE_TOLERANCE)?;
+            }
         }
         let mut search = Search { chosen: None, candidates: climb.candidates };
         if let Some(Found { l2_penalty, at, .. }) = climb.best {
@@ -190,6 +194,14 @@ fn around(penalties: &[f64], middle: f64) -> (Vec<f64>, Vec<f64>) {
     (greater, smaller)
 }
 
+/// The geometric mean of the two penalties with the lowest validation losses, in two digits.
+fn between_best(candidates: &[Candidate]) -> Option<f64> {
+    let mut ordered = candidates.to_vec();
+    ordered.sort_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss));
+    let [best, second, ..] = ordered[..] else { return None };
+    format!("{:.1e}", (best.l2_penalty * second.l2_penalty).sqrt()).parse().ok()
+}
+
 impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.chosen {
@@ -216,5 +228,14 @@ mod tests {
         assert_eq!(greater, [10.0, 100.0]);
         assert_eq!(smaller, [0.1, 0.01]);
         assert_eq!(around(&[0.1, 10.0], 1.0), (vec![10.0], vec![0.1]));
+    }
+
+    #[test]
+    fn the_last_penalty_lies_between_the_best_two() {
+        let candidate =
+            |(l2_penalty, valid_loss)| Candidate { l2_penalty, valid_loss, num_passes: 1 };
+        let candidates = [(1e-3, 0.5), (3e-4, 0.3), (1e-4, 0.4)].map(candidate);
+        assert_eq!(between_best(&candidates), Some(1.7e-4));
+        assert_eq!(between_best(&candidates[..1]), None);
     }
 }
