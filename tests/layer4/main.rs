@@ -9,5 +9,6 @@ mod cut;
 #[path = "../backbone/formula.rs"]
 mod formula;
 mod gradients;
+mod kill;
 mod main_job;
 mod resume;
