@@ -7,13 +7,26 @@ pub fn trim() {
     trim_of_libc();
 }
 
+/// From now on freed memory is kept until [`trim`]. Otherwise libtorch's results, megabytes each, come from
+/// the operating system anew for every convolution, page by page.
+#[cfg(feature = "torch")]
+#[allow(unsafe_code)]
+pub fn keep() {
+    // SAFETY: takes nothing, and may be called at any time by any thread.
+    unsafe { ec2train_heap_keep() }
+}
+
+// native/heap.cpp
+#[cfg(feature = "torch")]
+#[allow(unsafe_code)]
+unsafe extern "C" {
+    fn ec2train_heap_trim();
+    fn ec2train_heap_keep();
+}
+
 #[cfg(feature = "torch")]
 #[allow(unsafe_code)]
 fn trim_of_libc() {
-    // native/heap.cpp
-    unsafe extern "C" {
-        fn ec2train_heap_trim();
-    }
     // SAFETY: takes nothing, and may be called at any time by any thread.
     unsafe { ec2train_heap_trim() }
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::fold::fold;
 use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, Bottleneck, ConvNorm, LAYER4_INPUT_LEN};
 use crate::model::state_dict::StateDict;
+use crate::run::heap;
 
 pub use self::support::{Unsupported, check_support, is_supported};
 
@@ -74,6 +75,7 @@ impl OnednnBackbone {
         if batch == 0 {
             return Err(Error::Internal("the backbone was asked for batches of 0 images".into()));
         }
+        heap::keep();
         with_one_thread(|| {
             let mut packer = Packer { state_dict, precision, batch, side: i64::from(CROP) };
             let stem = packer.pack(&resnet::stem())?;
