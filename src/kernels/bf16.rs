@@ -5,6 +5,8 @@
 
 mod tile;
 
+use std::fs;
+
 use pulp::Simd;
 
 use super::aligned::Aligned;
@@ -31,6 +33,17 @@ impl Bf16 {
         let has_bf16 = is_x86_feature_detected!("avx512bf16") && cap::leaves(Level::Avx512Bf16);
         (has_bf16 && matches!(isa, Isa::Avx512(_))).then_some(Bf16 { isa })
     }
+
+    /// Whether this CPU multiplies faster in bf16 than in f32. AMD's do: ResNet50 takes 0.54 times as
+    /// long on a Zen 4. On an Intel Xeon of model 207 it takes 1.55 times as long.
+    pub fn is_faster_than_f32(self) -> bool {
+        is_of_amd(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+    }
+}
+
+fn is_of_amd(cpuinfo: &str) -> bool {
+    let vendor = cpuinfo.lines().find(|line| line.starts_with("vendor_id"));
+    vendor.is_some_and(|line| line.ends_with("AuthenticAMD"))
 }
 
 /// Two channels as bf16.
@@ -210,6 +223,13 @@ impl Value for Pair {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_vendor_decides() {
+        assert!(is_of_amd("processor\t: 0\nvendor_id\t: AuthenticAMD\n"));
+        assert!(!is_of_amd("processor\t: 0\nvendor_id\t: GenuineIntel\n"));
+        assert!(!is_of_amd(""));
+    }
 
     #[test]
     fn numbers_are_rounded_to_the_nearest_bf16() {

@@ -25,7 +25,7 @@ const MIN_GAIN: f64 = 1e-3;
 /// An optimum is near enough to compare penalties when a step lowers the objective by less than this part
 /// of it.
 const TOLERANCE: f64 = 5e-4;
-/// The same for the best penalty, and for one between it and the second best.
+/// The same for the best penalty.
 const FINE_TOLERANCE: f64 = 1e-5;
 
 /// A penalty that was tried.
@@ -94,7 +94,7 @@ pub fn choose_penalty(
             climb.descent.at = at;
             climb.visit(l2_penalty, FINE_TOLERANCE)?;
             if let Some(between) = between {
-                climb.visit(between, FINE_TOLERANCE)?;
+                climb.visit(between, TOLERANCE)?;
             }
         }
         let mut search = Search { chosen: None, candidates: climb.candidates };

@@ -36,9 +36,12 @@ impl Engine {
         if is_supported(Precision::Bf16) {
             engines.push(Engine::OnednnBf16);
         }
+        let mut own: Vec<Engine> = Isa::supported().into_iter().map(Engine::Simd).collect();
         #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        engines.extend(Bf16::detect().map(Engine::SimdBf16));
-        engines.extend(Isa::supported().into_iter().map(Engine::Simd));
+        if let Some(bf16) = Bf16::detect() {
+            own.insert(usize::from(!bf16.is_faster_than_f32()), Engine::SimdBf16(bf16));
+        }
+        engines.append(&mut own);
         #[cfg(feature = "torch")]
         {
             if is_supported(Precision::Fp32) {
@@ -61,7 +64,7 @@ impl Engine {
             }
         }
         #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        if let Some(bf16) = Bf16::detect() {
+        if let Some(bf16) = Bf16::detect().filter(|bf16| bf16.is_faster_than_f32()) {
             return Engine::SimdBf16(bf16);
         }
         Engine::Simd(Isa::fastest())
@@ -99,5 +102,16 @@ impl Engine {
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_is_the_first_of_the_supported() {
+        let first = Engine::supported().first().copied();
+        assert!(first.is_none_or(|first| first == Engine::fastest()));
     }
 }
