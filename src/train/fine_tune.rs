@@ -17,7 +17,7 @@ use crate::kernels::isa::Isa;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::layer4::{self, Layer4};
 use crate::model::state_dict::StateDict;
-use crate::run::signals;
+use crate::run::{heap, signals};
 
 /// Raised with every change of this loop's arithmetic, or of what its checkpoint holds.
 const VERSION: u32 = 2;
@@ -68,6 +68,7 @@ pub fn fine_tune(
     mut on_epoch: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<FineTuned> {
     tch::set_num_threads(num_threads.try_into().unwrap_or(1));
+    heap::keep();
     let key = key(fitted, &[train, valid], hyperparameters, num_threads)?;
     let (names, mut sgd) = optimizer(network, hyperparameters)?;
     let mut order: Vec<usize> = (0..train.targets.len()).collect();
