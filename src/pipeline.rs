@@ -7,42 +7,38 @@ mod fine_tuning;
 mod fitting;
 mod inputs;
 mod report;
+mod saving;
 mod sharing;
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::artifact::{self, BackboneOrigin, Cost, Metadata, SplitMetrics, Transform};
+use crate::artifact::{self, Metadata, SplitMetrics};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, TRAIN_VIEWS, TrainFrom};
+use crate::config::{EXPECTED_NUM_CLASSES, TrainFrom};
+use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
-use crate::disk_space;
 use crate::distributed::{ProcessGroup, Topology};
 use crate::error::Result;
 use crate::evaluate::evaluate;
+use crate::features::FeatureMatrix;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
-use crate::report::RunRecord;
-use crate::run::host::{self, Host};
+use crate::run::host::Host;
 use crate::run::lock::RunLock;
-use crate::run::signals;
 use crate::run::status::{Model, StatusWriter};
 use crate::run::watch::Watch;
 use crate::sample;
 use crate::telemetry::Journal;
-use crate::train::checkpoint::Checkpoint;
+use crate::train::fit::Fitted;
 use crate::train::temperature;
-use extraction::{Network, Workers, extract_folder};
-use fitting::Fit;
-use report::{
-    announce_sample, describe, log_temperature, log_test, program, report_files, report_verdict,
-    warn_if_guessing,
-};
+use extraction::{Extracted, Network, Workers, extract_folder};
+use report::{announce_sample, log_temperature, log_test, program, report_files, warn_if_guessing};
+use saving::{Finished, discard_checkpoints};
 use sharing::Shared;
 
 pub use evaluation::{Evaluation, evaluate_saved};
@@ -131,35 +127,9 @@ fn train_locked(
     fine_tuning::require_support(job)?;
     announce_sample(job.kind);
     if job.kind == Kind::Sample {
-        status.stage("drawing the sample", 0);
-        sample::ensure(&job.data_dir, &job.weights_dir)?;
-        // Only now may others look for it, who may be on the same disk.
-        group.map_or(Ok(()), ProcessGroup::meet)?;
+        draw_sample(job, group, status)?;
     }
-
-    status.stage("reading the folders", 0);
-    // At once: in a run with nothing new to compute, hashing the two models takes the longest.
-    let ((folder, standing), weights) = rayon::join(
-        || {
-            let folder = ImageFolder::scan_splits(&job.data_dir, &job.split_dirs);
-            (folder, artifact::load_standing(&job.model_dir))
-        },
-        || Weights::locate(&job.weights_dir, job.weights_file),
-    );
-    let (folder, standing, weights) = (folder?, standing?, weights?);
-    let num_classes = folder.classes.len();
-    log::info!(
-        "{}: {num_classes} classes; {} train, {} valid, {} test images",
-        job.data_dir.display(),
-        folder.samples(Split::Train).len(),
-        folder.samples(Split::Valid).len(),
-        folder.samples(Split::Test).len()
-    );
-    if num_classes != EXPECTED_NUM_CLASSES {
-        log::warn!("{num_classes} classes, where the dog breeds have {EXPECTED_NUM_CLASSES}");
-    }
-
-    log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
+    let Found { folder, standing, weights } = find_inputs(job, status)?;
     let transform = EvalTransform::imagenet(weights.resize);
 
     let num_cpus = job.num_workers;
@@ -183,11 +153,7 @@ fn train_locked(
         extract_folder(job, &folder, &weights, &frozen, workers, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
-    let skipped: HashSet<&Path> =
-        extracted.data.skipped.iter().map(|file| file.path.as_path()).collect();
-    for split in Split::ALL {
-        require_all_classes(&folder, split, |sample| !skipped.contains(sample.path.as_path()))?;
-    }
+    require_classes(&folder, &extracted.data.skipped)?;
 
     let class_names = folder.classes.class_names();
     let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
@@ -195,15 +161,95 @@ fn train_locked(
         return Ok(leave(job, metadata, journal));
     }
 
-    let Fit { fitted, search, tuned, seconds: fit_seconds } =
-        fitting::fit(job, &weights, &mut extracted, num_classes, status, journal)?;
-    if !tuned.is_empty() {
-        let load = || Ok(fine_tuning::with(weights.load()?, &tuned));
-        let fingerprint = fine_tuning::fingerprint(&weights, &tuned);
+    let fit = fitting::fit(job, &weights, &mut extracted, class_names.len(), status, journal)?;
+    if !fit.tuned.is_empty() {
+        let load = || Ok(fine_tuning::with(weights.load()?, &fit.tuned));
+        let fingerprint = fine_tuning::fingerprint(&weights, &fit.tuned);
         let trained = Network { fingerprint, load: &load, keep: Keep::Features };
         extracted = extract_folder(job, &folder, &weights, &trained, workers, transform, status)?;
     }
-    let [train, valid, test] = &extracted.splits;
+    let (metrics, temperature) = measure(&fit.fitted, &extracted.splits);
+    journal.result(fit.fitted.best_epoch, metrics);
+    // The others make room for the weights, which would otherwise be the most that a run needs.
+    let Extracted { splits: [train, valid, test], data, .. } = extracted;
+    drop((train, valid));
+
+    status.stage("saving", 0);
+    let finished = Finished {
+        job,
+        folder: &folder,
+        weights: &weights,
+        transform,
+        engine,
+        num_workers: workers.num,
+        world_size: group.map_or(1, ProcessGroup::world_size),
+        host,
+        started,
+        features_seconds,
+        inputs,
+        standing: standing.as_ref(),
+        fit,
+        metrics,
+        temperature,
+        data,
+        test,
+    };
+    finished.save(watch, journal)
+}
+
+/// Draws the built-in sample where it is missing.
+fn draw_sample(job: &Job, group: Option<&ProcessGroup>, status: &StatusWriter) -> Result<()> {
+    status.stage("drawing the sample", 0);
+    sample::ensure(&job.data_dir, &job.weights_dir)?;
+    // Only now may others look for it, who may be on the same disk.
+    group.map_or(Ok(()), ProcessGroup::meet)
+}
+
+/// What a training begins with.
+struct Found {
+    folder: ImageFolder,
+    standing: Option<Metadata>,
+    weights: Weights,
+}
+
+/// Lists the images, hashes the weights and the standing model.
+fn find_inputs(job: &Job, status: &StatusWriter) -> Result<Found> {
+    status.stage("reading the folders", 0);
+    // At once: in a run with nothing new to compute, hashing the two models takes the longest.
+    let ((folder, standing), weights) = rayon::join(
+        || {
+            let folder = ImageFolder::scan_splits(&job.data_dir, &job.split_dirs);
+            (folder, artifact::load_standing(&job.model_dir))
+        },
+        || Weights::locate(&job.weights_dir, job.weights_file),
+    );
+    let (folder, standing, weights) = (folder?, standing?, weights?);
+    let num_classes = folder.classes.len();
+    log::info!(
+        "{}: {num_classes} classes; {} train, {} valid, {} test images",
+        job.data_dir.display(),
+        folder.samples(Split::Train).len(),
+        folder.samples(Split::Valid).len(),
+        folder.samples(Split::Test).len()
+    );
+    if num_classes != EXPECTED_NUM_CLASSES {
+        log::warn!("{num_classes} classes, where the dog breeds have {EXPECTED_NUM_CLASSES}");
+    }
+    log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
+    Ok(Found { folder, standing, weights })
+}
+
+/// Passes where each split has an image of every class besides those that were skipped.
+fn require_classes(folder: &ImageFolder, skipped: &[FileNote]) -> Result<()> {
+    let skipped: HashSet<&Path> = skipped.iter().map(|file| file.path.as_path()).collect();
+    Split::ALL.iter().try_for_each(|&split| {
+        require_all_classes(folder, split, |sample| !skipped.contains(sample.path.as_path()))
+    })
+}
+
+/// Evaluates the head on each split, and fits the temperature on valid.
+fn measure(fitted: &Fitted, splits: &[FeatureMatrix; 3]) -> (SplitMetrics, Option<f64>) {
+    let [train, valid, test] = splits;
     let metrics = SplitMetrics {
         train: evaluate(&fitted.head, train),
         valid: evaluate(&fitted.head, valid),
@@ -211,79 +257,9 @@ fn train_locked(
     };
     let temperature = temperature::fit(&fitted.head, valid);
     log_temperature(temperature);
-    warn_if_guessing(&metrics.valid, num_classes);
+    warn_if_guessing(&metrics.valid, fitted.head.num_classes());
     log_test(&metrics.test);
-    journal.result(fitted.best_epoch, metrics);
-    // The others make room for the weights, which would otherwise be the most that a run needs.
-    let [train, valid, test] = extracted.splits;
-    drop((train, valid));
-
-    status.stage("saving", 0);
-    let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
-    let needed_bytes = artifact::saved_bytes(backbone_bytes, num_classes);
-    signals::check()?;
-    let mut state_dict = fine_tuning::with(weights.load()?, &tuned);
-    fitted.head.write_to(&mut state_dict);
-    let total_seconds = started.elapsed().as_secs_f64();
-    let observed = watch.end(total_seconds);
-    let mut metadata = Metadata {
-        program: program(),
-        created: jiff::Timestamp::now(),
-        kind: job.kind,
-        description: describe(job.kind).into(),
-        architecture: "resnet50".into(),
-        model_sha256: String::new(),
-        inputs,
-        class_names: class_names.to_vec(),
-        transform: Transform {
-            resize: transform.resize,
-            crop: transform.crop,
-            mean: transform.mean,
-            std: transform.std,
-        },
-        backbone: BackboneOrigin {
-            file: weights.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            sha256: weights.sha256,
-        },
-        engine: engine.name().into(),
-        train_views: TRAIN_VIEWS,
-        train_from,
-        hyperparameters: job.hyperparameters.clone(),
-        search,
-        temperature,
-        best_epoch: fitted.best_epoch,
-        num_epochs: fitted.history.len(),
-        metrics,
-        promoted: true,
-        data: extracted.data,
-        host: Host { instance: observed.instance, ..host },
-        cost: Cost {
-            num_workers: workers.num,
-            world_size: group.map_or(1, ProcessGroup::world_size),
-            features_seconds,
-            fit_seconds,
-            total_seconds,
-            peak_memory_bytes: host::peak_memory_bytes(),
-            cpu: observed.cpu,
-            estimate: observed.estimate,
-        },
-    };
-    let verdict = artifact::judge(standing.as_ref(), &metadata);
-    report_verdict(verdict, &metrics.test);
-    let history = &fitted.history;
-    let head = &fitted.head;
-    let (timeline, folder, standing) = (&observed.timeline, &folder, standing.as_ref());
-    let add_files = |dir: &Path, metadata: &Metadata| {
-        journal.write_files(dir, history, verdict.is_promoted());
-        let run = RunRecord { metadata, history, timeline, folder, test: &test, head, standing };
-        crate::report::write(dir, &run);
-    };
-    let model_path =
-        artifact::publish(&job.model_dir, &state_dict, &mut metadata, history, verdict, add_files)
-            .map_err(|error| disk_space::explain(error, needed_bytes))?;
-    discard_checkpoints(job);
-    log::info!("{}", metadata.cost);
-    Ok(Trained { metadata, model_path, is_new: true })
+    (metrics, temperature)
 }
 
 /// Leaves the standing model, which this run would have made again.
@@ -297,14 +273,4 @@ fn leave(job: &Job, metadata: Metadata, journal: &Journal) -> Trained {
     discard_checkpoints(job);
     let model_path = artifact::model_path(&job.model_dir);
     Trained { metadata, model_path, is_new: false }
-}
-
-/// Deletes what a killed run would have gone on from. The model is safe and the run a success, whatever
-/// comes of this.
-fn discard_checkpoints(job: &Job) {
-    for path in [job.checkpoint_path(), job.layer4_checkpoint_path()] {
-        if let Err(error) = Checkpoint::at(&path).remove() {
-            log::warn!("{error}");
-        }
-    }
 }
