@@ -48,10 +48,10 @@ fn compile_native(libtorch_lib: &std::path::Path) {
         || libtorch_lib.with_file_name("include"),
         |libtorch| std::path::PathBuf::from(libtorch).join("include"),
     );
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++20")
-        .files(["native/onednn.cpp", "native/c10d.cpp", "native/heap.cpp"])
         // c10d's header for Gloo is empty without it.
         .define("USE_C10D_GLOO", None)
         .include("native/include")
@@ -60,8 +60,13 @@ fn compile_native(libtorch_lib: &std::path::Path) {
         .flag(include.join("torch/csrc/api/include"))
         .flag("-isystem")
         .flag(include)
-        .extra_warnings(true)
-        // The work is done inside libtorch: more would only take longer to compile.
+        // What GCC says of ATen's own loops where they are inlined.
+        .flag_if_supported("-Wno-maybe-uninitialized")
+        .extra_warnings(true);
+    build.clone().file("native/sgd.cpp").opt_level(3).compile("ec2train_native_loops");
+    // Here the work is done inside libtorch: more would only take longer to compile.
+    build
+        .files(["native/onednn.cpp", "native/c10d.cpp", "native/heap.cpp"])
         .opt_level(1)
         .compile("ec2train_native");
 }

@@ -28,6 +28,8 @@ pub mod digest;
 pub mod disk_space;
 pub mod fetch;
 mod file_stat;
+#[cfg(feature = "torch")]
+mod seam;
 
 pub mod data;
 pub mod kernels;

@@ -20,7 +20,7 @@ use crate::model::state_dict::StateDict;
 use crate::run::{heap, signals};
 
 /// Raised with every change of this loop's arithmetic, or of what its checkpoint holds.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What fine-tuning made.
 #[derive(Debug)]

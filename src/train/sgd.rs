@@ -1,8 +1,11 @@
 //! Stochastic gradient descent with momentum.
 
+mod step;
+
 use tch::Tensor;
 
 use crate::error::Result;
+use step::{Factors, step};
 
 /// What a step needs of one parameter.
 #[derive(Debug)]
@@ -35,22 +38,15 @@ impl Sgd {
         let values: Vec<&Tensor> =
             self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::f_run_backward(&[loss], &values, false, false)?;
-        tch::no_grad(|| {
-            for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
-                let Parameter { value, rate, weight_decay, velocity } = parameter;
-                let _ = velocity.f_mul_scalar_(self.momentum)?;
-                let _ = velocity.f_add_(&gradient)?;
-                // One pass over the memory each: factors are tensors of one element.
-                if *weight_decay > 0.0 {
-                    let _ = velocity.f_addcmul_(value, &scalar(*weight_decay)?)?;
-                }
-                let _ = value.f_addcmul_(velocity, &scalar(-*rate * schedule)?)?;
-            }
-            Ok(())
-        })
+        for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
+            let Parameter { value, rate, weight_decay, velocity } = parameter;
+            let factors = Factors {
+                momentum: self.momentum as f32,
+                weight_decay: *weight_decay as f32,
+                rate: (*rate * schedule) as f32,
+            };
+            step(value, velocity, &gradient, factors)?;
+        }
+        Ok(())
     }
-}
-
-fn scalar(value: f64) -> Result<Tensor> {
-    Ok(Tensor::f_from_slice(&[value as f32])?.f_view(&[] as &[i64])?)
 }

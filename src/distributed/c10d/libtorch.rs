@@ -1,15 +1,16 @@
 //! c10d as it is in libtorch: the seam between Rust and its store and process group.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use super::Endpoint;
 use crate::error::{Error, Result};
+use crate::seam::checked;
 
-/// What a failure says, longer texts cut.
-const MESSAGE_BYTES: usize = 1024;
+/// As failures name it.
+const LIBRARY: &str = "c10d";
 
 /// A store or a group on the C++ side.
 #[repr(C)]
@@ -120,7 +121,7 @@ impl Store {
         let host = c_string(endpoint.host)?;
         let mut store = ptr::null_mut();
         // SAFETY: `host` ends with a zero and lives through the call.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_connect(
                 host.as_ptr(),
                 endpoint.port,
@@ -142,7 +143,7 @@ impl Store {
     pub fn set(&self, key: &str, bytes: &[u8]) -> Result<()> {
         let key = c_string(key)?;
         // SAFETY: the store is never freed; `key` and `bytes` live through the call.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_set(
                 self.0.as_ptr(),
                 key.as_ptr(),
@@ -162,7 +163,7 @@ impl Store {
         let key = c_string(key)?;
         let mut there: Vec<Vec<u8>> = Vec::new();
         // SAFETY: as in `set`; `keep` is given the list that it expects.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_set_if_absent(
                 self.0.as_ptr(),
                 key.as_ptr(),
@@ -185,7 +186,7 @@ impl Store {
         let key = c_string(key)?;
         let mut is_set = false;
         // SAFETY: as in `set`.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_is_set(self.0.as_ptr(), key.as_ptr(), &mut is_set, message, capacity)
         })?;
         Ok(is_set)
@@ -200,7 +201,7 @@ impl Store {
         let pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ptr()).collect();
         let mut values: Vec<Vec<u8>> = Vec::new();
         // SAFETY: as in `set_if_absent`.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_get(
                 self.0.as_ptr(),
                 pointers.as_ptr(),
@@ -242,7 +243,7 @@ impl Group {
         let address = address.map(c_string).transpose()?;
         let mut group = ptr::null_mut();
         // SAFETY: the store is never freed; the strings live through the call.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_group(
                 store.0.as_ptr(),
                 prefix.as_ptr(),
@@ -271,7 +272,7 @@ impl Group {
         let mut out = vec![0; self.1 * bytes.len()];
         // SAFETY: the group is never freed; `out` has room for all ranks' bytes. The call returns
         // when they are no longer used.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_all_gather(
                 self.0.as_ptr(),
                 bytes.as_ptr(),
@@ -291,7 +292,7 @@ impl Group {
     pub fn gather(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>> {
         let mut out = vec![0; self.1 * bytes.len()];
         // SAFETY: as in `all_gather`.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_gather(
                 self.0.as_ptr(),
                 bytes.as_ptr(),
@@ -311,7 +312,7 @@ impl Group {
     /// As [`Group::all_gather`].
     pub fn broadcast(&self, bytes: &mut [u8], root: usize) -> Result<()> {
         // SAFETY: as in `all_gather`.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_broadcast(
                 self.0.as_ptr(),
                 bytes.as_mut_ptr(),
@@ -335,19 +336,6 @@ unsafe extern "C" fn keep(context: *mut c_void, bytes: *const u8, len: usize) {
         unsafe { std::slice::from_raw_parts(bytes, len) }
     };
     values.push(bytes.to_vec());
-}
-
-/// Calls a function of native/c10d.cpp, whose reason for failing becomes the error.
-fn checked(call: impl FnOnce(*mut c_char, usize) -> bool) -> Result<()> {
-    let mut message = [0; MESSAGE_BYTES];
-    if call(message.as_mut_ptr(), message.len()) {
-        return Ok(());
-    }
-    // SAFETY: the function wrote a text with a closing zero, or left the zeros.
-    let message = unsafe { CStr::from_ptr(message.as_ptr()) };
-    let message = message.to_string_lossy();
-    let first = message.lines().next().unwrap_or_default();
-    Err(Error::Internal(format!("c10d: {first}")))
 }
 
 fn owned(pointer: *mut Opaque) -> Result<NonNull<Opaque>> {

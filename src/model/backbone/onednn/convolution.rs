@@ -1,17 +1,18 @@
 //! One fused convolution: the seam between Rust and libtorch's oneDNN operators.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 use std::fmt;
 use std::ptr;
 
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::seam::checked;
 
-/// What a failure says, longer texts cut.
-const MESSAGE_BYTES: usize = 1024;
+/// As failures name it.
+const LIBRARY: &str = "libtorch";
 
 /// Stride and padding of a square convolution, in pixels; the same struct is in `onednn.cpp`.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +84,7 @@ impl PackedConv {
     ) -> Result<Self> {
         let mut packed = ptr::null_mut();
         // SAFETY: `weight` lives through the call, `input` has the four numbers that are read.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_onednn_pack(
                 weight.as_ptr(),
                 geometry,
@@ -131,7 +132,7 @@ impl PackedConv {
     /// As [`PackedConv::forward`].
     pub(super) fn forward_add_relu(&self, mut sum: Tensor, x: &Tensor) -> Result<Tensor> {
         // SAFETY: all tensors live through the call; `sum` is borrowed exclusively.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_onednn_convolve_add_relu(
                 sum.as_mut_ptr(),
                 x.as_ptr(),
@@ -148,7 +149,7 @@ impl PackedConv {
     fn convolve(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
         let mut y = ptr::null_mut();
         // SAFETY: all tensors live through the call.
-        checked(|message, capacity| unsafe {
+        checked(LIBRARY, |message, capacity| unsafe {
             ec2train_onednn_convolve(
                 x.as_ptr(),
                 self.weight.as_ptr(),
@@ -180,20 +181,10 @@ impl fmt::Debug for PackedConv {
 pub(super) fn request_amx() -> Result<bool> {
     let mut granted = false;
     // SAFETY: `granted` is written before the call returns.
-    checked(|message, capacity| unsafe {
+    checked(LIBRARY, |message, capacity| unsafe {
         ec2train_onednn_request_amx(&mut granted, message, capacity)
     })?;
     Ok(granted)
-}
-
-/// Calls a function of the seam with a buffer for what it says when it fails.
-fn checked(call: impl FnOnce(*mut c_char, usize) -> bool) -> Result<()> {
-    let mut message = [0u8; MESSAGE_BYTES];
-    if call(message.as_mut_ptr().cast(), message.len()) {
-        return Ok(());
-    }
-    let message = CStr::from_bytes_until_nul(&message).unwrap_or_default().to_string_lossy();
-    Err(Error::Internal(format!("libtorch: {message}")))
 }
 
 #[cfg(test)]
