@@ -41,6 +41,7 @@ bool ec2train_sgd_step(const Tensor* value, const Tensor* velocity, const Tensor
                        Factors factors, char* message, size_t capacity) noexcept {
   return guarded(message, capacity, [&] {
     TORCH_CHECK(value->scalar_type() == at::kFloat, "a parameter is not in f32");
+    TORCH_CHECK(gradient->sizes() == value->sizes(), "a gradient is not of its parameter's shape");
     auto elements = at::TensorIteratorConfig()
                         .resize_outputs(false)
                         .add_output(*value)

@@ -8,41 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ec2train::config::TrainFrom;
-use ec2train::job::Job;
 use ec2train::pipeline::train;
 use ec2train::run::signals;
-use ec2train::train::fit::{Hyperparameters, Layer4Hyperparameters};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{WorkingDir, sorted_entries};
+use crate::job;
 
 /// Tells the child of this test in which folder to train.
 const CHILD_DIR: &str = "EC2TRAIN_TEST_LAYER4_DIR";
 /// Longer than any run of this test on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(240);
-
-fn job(dir: &Path) -> Job {
-    Job {
-        data_dir: dir.join("data/dogImages"),
-        weights_dir: dir.join("data/weights"),
-        model_dir: dir.join("TrainedModels"),
-        num_workers: 2,
-        hyperparameters: Hyperparameters {
-            train_from: TrainFrom::Layer4,
-            max_epochs: 1,
-            layer4: Layer4Hyperparameters {
-                batch_size: 4,
-                max_epochs: 4,
-                patience: 4,
-                learning_rate: 1e-5,
-                head_learning_rate: 1e-4,
-                ..Layer4Hyperparameters::default()
-            },
-            ..Hyperparameters::default()
-        },
-        ..Job::real()
-    }
-}
 
 #[test]
 #[ignore = "the child of another test"]
@@ -50,7 +26,7 @@ fn train_layer4() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
     env_logger::builder().filter_level(log::LevelFilter::Info).init();
     signals::install().unwrap();
-    let result = train(&job(Path::new(&dir)));
+    let result = train(&job(Path::new(&dir), TrainFrom::Layer4, 4));
     // The harness would make another code of it.
     std::process::exit(result.map_or_else(|error| i32::from(error.exit_code()), |_| 0));
 }

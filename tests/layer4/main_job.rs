@@ -3,35 +3,16 @@
 use std::fs;
 
 use ec2train::config::TrainFrom;
-use ec2train::job::Job;
 use ec2train::model::state_dict::StateDict;
 use ec2train::pipeline::{evaluate_saved, train};
-use ec2train::train::fit::{Hyperparameters, Layer4Hyperparameters};
 
 use crate::common::{WorkingDir, sorted_entries};
+use crate::job;
 
 #[test]
 fn a_trained_layer4_is_saved_evaluated_and_kept_apart() {
     let working_dir = WorkingDir::small();
-    let job = |train_from| Job {
-        data_dir: working_dir.path("data/dogImages"),
-        weights_dir: working_dir.path("data/weights"),
-        model_dir: working_dir.path("TrainedModels"),
-        hyperparameters: Hyperparameters {
-            train_from,
-            // A head that layer4's epochs can still improve.
-            max_epochs: 1,
-            layer4: Layer4Hyperparameters {
-                batch_size: 4,
-                max_epochs: 2,
-                learning_rate: 1e-5,
-                head_learning_rate: 1e-4,
-                ..Layer4Hyperparameters::default()
-            },
-            ..Hyperparameters::default()
-        },
-        ..Job::real()
-    };
+    let job = |train_from| job(&working_dir.path(""), train_from, 2);
     let head = train(&job(TrainFrom::Head)).unwrap();
     assert_eq!(head.metadata.train_from, TrainFrom::Head);
     let features = sorted_entries(&working_dir.path("TrainedModels/features"))
