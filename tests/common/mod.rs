@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod set_on_drop;
+mod test_dir;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,17 +14,20 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use test_dir::{once_per_build, temp_dir};
+
 /// Classes of the sample that a test trains on: few, since each image costs a ResNet50.
 pub const NUM_CLASSES: usize = 6;
 
-/// The whole sample, drawn once for all tests of a binary.
-fn sample() -> &'static TempDir {
-    static SAMPLE: OnceLock<TempDir> = OnceLock::new();
+/// `data/sample`, the whole sample.
+fn sample() -> &'static Path {
+    static SAMPLE: OnceLock<PathBuf> = OnceLock::new();
     SAMPLE.get_or_init(|| {
-        let dir = TempDir::new().unwrap();
-        let output = ec2train(dir.path(), &["sample"]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        dir
+        let dir = once_per_build("sample", |dir| {
+            let output = ec2train(dir, &["sample"]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        });
+        dir.join("data/sample")
     })
 }
 
@@ -47,8 +51,7 @@ impl WorkingDir {
         let weights = self.path("data/weights");
         fs::create_dir_all(&weights).unwrap();
         let file = "resnet50-sample.pth";
-        symlink(sample().path().join("data/sample/weights").join(file), weights.join(file))
-            .unwrap();
+        symlink(sample().join("weights").join(file), weights.join(file)).unwrap();
         self
     }
 
@@ -57,9 +60,9 @@ impl WorkingDir {
     }
 
     fn with_images(num_classes: usize, num_train: usize) -> Self {
-        let working_dir = WorkingDir { dir: TempDir::new().unwrap() };
+        let working_dir = WorkingDir { dir: temp_dir() };
         for split in ["train", "valid", "test"] {
-            let from = sample().path().join("data/sample/images").join(split);
+            let from = sample().join("images").join(split);
             for class in sorted_entries(&from).into_iter().take(num_classes) {
                 let to =
                     working_dir.path("data/dogImages").join(split).join(class.file_name().unwrap());
@@ -74,21 +77,19 @@ impl WorkingDir {
 
     /// The same images with all features computed, so that a run takes a second.
     pub fn with_features() -> Self {
-        static TRAINED: OnceLock<WorkingDir> = OnceLock::new();
-        let trained = TRAINED.get_or_init(|| {
-            let working_dir = WorkingDir::small();
-            let output = working_dir.run(&[]);
-            assert!(output.status.success(), "{}", text(&output.stderr));
-            // The model takes a hundred megabytes, and no one asks for it.
-            fs::remove_dir_all(working_dir.path("TrainedModels/runs")).unwrap();
-            working_dir
+        static FEATURES: OnceLock<PathBuf> = OnceLock::new();
+        let computed = FEATURES.get_or_init(|| {
+            once_per_build("features", |dir| {
+                let working_dir = WorkingDir::small();
+                let output = working_dir.run(&[]);
+                assert!(output.status.success(), "{}", text(&output.stderr));
+                copy_files(&working_dir.path("TrainedModels/features"), dir);
+            })
         });
         let working_dir = WorkingDir::small();
         let features = working_dir.path("TrainedModels/features");
         fs::create_dir_all(&features).unwrap();
-        for file in sorted_entries(&trained.path("TrainedModels/features")) {
-            fs::copy(&file, features.join(file.file_name().unwrap())).unwrap();
-        }
+        copy_files(computed, &features);
         working_dir
     }
 
@@ -157,6 +158,12 @@ pub fn in_own_mounts(dir: &Path, script: &str) -> Option<Output> {
         return None;
     }
     Some(unshare(script).unwrap())
+}
+
+pub fn copy_files(from: &Path, to: &Path) {
+    for file in sorted_entries(from) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
 }
 
 pub fn sorted_entries(dir: &Path) -> Vec<PathBuf> {

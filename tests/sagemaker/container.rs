@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use super::common::{WorkingDir, sorted_entries, text};
+use super::common::{WorkingDir, copy_files, sorted_entries, text};
 
 /// Longer than any run of these tests on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -56,10 +56,10 @@ impl Container {
             ("SM_CHANNEL_WEIGHTS", channel("weights")),
         ];
         container.create_dir("checkpoints/features");
-        for file in sorted_entries(&finished().path("checkpoints/features")) {
-            let name = file.file_name().unwrap();
-            fs::copy(&file, container.path("checkpoints/features").join(name)).unwrap();
-        }
+        copy_files(
+            &finished().path("checkpoints/features"),
+            &container.path("checkpoints/features"),
+        );
         container
     }
 
