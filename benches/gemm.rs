@@ -25,7 +25,7 @@ const SHAPES: [(usize, usize, usize); 8] = [
 fn product(bencher: divan::Bencher, (num_rows, depth, num_outputs): (usize, usize, usize)) {
     let isa = Isa::fastest();
     let values: Vec<f32> = (0..num_rows * depth).map(|i| (i % 101) as f32 / 101.0).collect();
-    let weights = PackedWeights::new(isa, 1, depth, num_outputs, |d, output| {
+    let weights = PackedWeights::new(isa, 1, depth, num_outputs, |_, d, output| {
         ((d * 31 + output * 17) % 103) as f32 / 103.0
     });
     let bias = vec![0.5; num_outputs];

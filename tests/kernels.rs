@@ -96,8 +96,8 @@ proptest! {
 
         let mut results = Vec::new();
         for isa in Isa::supported() {
-            let packed = PackedWeights::new(isa, num_segments, segment_len, num_outputs, |d, output| {
-                weights[d * num_outputs + output]
+            let packed = PackedWeights::new(isa, num_segments, segment_len, num_outputs, |segment, place, output| {
+                weights[(segment * segment_len + place) * num_outputs + output]
             });
             let mut out = before.clone();
             gemm(isa, &rows, &packed, Epilogue { bias: &bias, add, relu: with_relu }, &mut out);
@@ -122,9 +122,11 @@ proptest! {
             (0..depth * num_rows).map(|i| rows[i % num_rows * depth + i / num_rows]).collect();
         let weights = values(seed ^ 1, depth * num_outputs);
         for isa in Isa::supported() {
-            let packed = PackedWeights::new(isa, 1, depth, num_outputs, |d, output| {
+            let packed = PackedWeights::new(isa, 1, depth, num_outputs, |_, d, output| {
                 weights[d * num_outputs + output]
             });
+            let at_once = PackedWeights::of_matrix(isa, &weights, num_outputs);
+            prop_assert_eq!(at_once.values(), packed.values());
             let mut expected = vec![f32::NAN; num_rows * num_outputs];
             let epilogue = Epilogue { bias: &[], add: false, relu: false };
             let plain = Contiguous { values: &rows, row_len: depth };
@@ -140,7 +142,7 @@ proptest! {
         let (depth, num_outputs) = (100, 64);
         let rows = values(seed, num_rows * depth);
         for isa in Isa::supported() {
-            let packed = PackedWeights::new(isa, 1, depth, num_outputs, |d, output| {
+            let packed = PackedWeights::new(isa, 1, depth, num_outputs, |_, d, output| {
                 ((d * 37 + output * 11) % 101) as f32 / 101.0 - 0.5
             });
             let product = |values: &[f32]| {

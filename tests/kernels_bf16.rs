@@ -67,7 +67,7 @@ proptest! {
         let weights = values(seed ^ 1, depth * num_outputs);
         let bias = values(seed ^ 2, if has_bias { num_outputs } else { 0 });
         let before = values(seed ^ 3, num_rows * out_len);
-        let packed = bf16.pack(1, depth, num_outputs, |d, output| weights[d * num_outputs + output]);
+        let packed = bf16.pack(1, depth, num_outputs, |_, d, output| weights[d * num_outputs + output]);
         let pairs = to_pairs(&rows);
         let inputs = Contiguous { values: &pairs, row_len: row_len / 2 };
 
@@ -75,6 +75,10 @@ proptest! {
         bf16.multiply(&inputs, &packed, Epilogue { bias: &bias, add, relu }, &mut out);
         let mut sums = vec![f32::NAN; num_rows * num_outputs];
         bf16.multiply_to_f32(&inputs, &packed, &mut sums);
+        let at_once = bf16.pack_matrix(&weights, num_outputs);
+        let mut same = vec![f32::NAN; num_rows * num_outputs];
+        bf16.multiply_to_f32(&inputs, &at_once, &mut same);
+        prop_assert_eq!(&same, &sums, "packed at once, the weights are others");
         // What adding up in f32 costs.
         let tolerance = f64::from(f32::EPSILON) * (depth * depth) as f64;
         for (index, &found) in from_pairs(&out).iter().enumerate() {
@@ -101,7 +105,7 @@ fn a_row_alone_gives_the_same_bits() {
     let (depth, num_outputs) = (64, 64);
     let rows = to_pairs(&values(1, 41 * depth));
     let weights = values(2, depth * num_outputs);
-    let packed = bf16.pack(1, depth, num_outputs, |d, output| weights[d * num_outputs + output]);
+    let packed = bf16.pack(1, depth, num_outputs, |_, d, output| weights[d * num_outputs + output]);
     let product = |values: &[Pair]| {
         let mut out = vec![0; values.len() / (depth / 2) * num_outputs / 2];
         let epilogue = Epilogue { bias: &[], add: false, relu: false };

@@ -20,15 +20,18 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
     /// The instructions of everything that is not a product.
     fn isa(self) -> Isa;
 
-    /// Packs `weight(depth, output)`, where `depth = num_segments * segment_len` channels.
+    /// Packs `weight(segment, channel, output)`.
     /// `num_outputs` is a multiple of 32.
     fn pack(
         self,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self::Weights;
+
+    /// Packs `[depth, num_outputs]`.
+    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> Self::Weights;
 
     /// Writes `values`, one channel each, to `out`, rounded to the nearest.
     fn round(self, values: &[f32], out: &mut [Self::Value]);
@@ -79,6 +82,7 @@ pub trait Value: Debug + Copy + Default + Send + Sync + 'static {
 }
 
 /// The bits of the nearest bf16, halves to even.
+#[inline(always)]
 pub fn bf16_bits(value: f32) -> u16 {
     let bits = value.to_bits();
     // NaN stays NaN.
@@ -136,9 +140,13 @@ impl Arithmetic for Isa {
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedWeights {
         PackedWeights::new(self, num_segments, segment_len, num_outputs, weight)
+    }
+
+    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedWeights {
+        PackedWeights::of_matrix(self, matrix, num_outputs)
     }
 
     fn round(self, values: &[f32], out: &mut [f32]) {

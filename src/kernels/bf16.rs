@@ -13,7 +13,8 @@ use super::aligned::Aligned;
 use super::arithmetic::{Arithmetic, MAX_PARTS, Value, bf16_bits};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows};
-use super::isa::Isa;
+use super::isa::{Isa, Kernel};
+use super::panels;
 use tile::{MAX_ROWS, OUTPUTS, Rounding, Tile};
 
 /// Bytes of rows that are multiplied with all outputs before the next: see `gemm`.
@@ -73,23 +74,32 @@ impl Arithmetic for Bf16 {
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
         assert!(
             segment_len.is_multiple_of(2),
             "a segment of {segment_len} channels has no whole pairs"
         );
         assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
-        let depth = num_segments * segment_len;
+        let segment_len = segment_len / 2;
         let mut values = Aligned::default();
-        let lines = values.resized(depth / 2 * num_outputs).chunks_exact_mut(OUTPUTS);
-        for (index, line) in lines.enumerate() {
-            let (panel, d) = (index / (depth / 2), 2 * (index % (depth / 2)));
-            for (output, value) in (panel * OUTPUTS..).zip(line) {
-                *value = pair(weight(d, output), weight(d + 1, output));
-            }
-        }
-        PackedPairs { values, num_outputs, num_segments, segment_len: segment_len / 2 }
+        let packed = values.resized(num_segments * segment_len * num_outputs);
+        panels::fill(packed, num_segments, segment_len, OUTPUTS, |segment, place, output| {
+            let channel = |channel| weight(segment, channel, output);
+            pair(channel(2 * place), channel(2 * place + 1))
+        });
+        PackedPairs { values, num_outputs, num_segments, segment_len }
+    }
+
+    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedPairs {
+        assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
+        let depth = matrix.len() / num_outputs;
+        assert!(depth.is_multiple_of(2), "a depth of {depth} has no whole pairs");
+        let segment_len = depth / 2;
+        let mut values = Aligned::default();
+        let packed = values.resized(segment_len * num_outputs);
+        self.isa.run(PackMatrix { matrix, num_outputs, packed });
+        PackedPairs { values, num_outputs, num_segments: 1, segment_len }
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {
@@ -119,6 +129,30 @@ impl Arithmetic for Bf16 {
         self.for_each_tile(rows, weights, |tile, row, output| {
             tile.to_sums(&mut out[row * stride + output..], stride);
         });
+    }
+}
+
+/// Rounds `[depth, outputs]` into panels.
+struct PackMatrix<'a> {
+    matrix: &'a [f32],
+    num_outputs: usize,
+    /// `[outputs / 32, depth / 2, 32]`
+    packed: &'a mut [Pair],
+}
+
+impl Kernel for PackMatrix<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let num_lines = self.matrix.len() / self.num_outputs / 2;
+        for (index, line) in self.packed.as_chunks_mut::<OUTPUTS>().0.iter_mut().enumerate() {
+            let (panel, pair_of_rows) = (index / num_lines, index % num_lines);
+            let first = 2 * pair_of_rows * self.num_outputs + panel * OUTPUTS;
+            let rows = &self.matrix[first..first + self.num_outputs + OUTPUTS];
+            let (even, odd) = (&rows[..OUTPUTS], &rows[self.num_outputs..]);
+            for output in 0..OUTPUTS {
+                line[output] = pair(even[output], odd[output]);
+            }
+        }
     }
 }
 
@@ -167,6 +201,7 @@ fn stride(num_rows: usize, num_columns: usize, out_len: usize) -> usize {
 }
 
 /// Two numbers, each rounded to the nearest bf16, halves to even.
+#[inline(always)]
 fn pair(first: f32, second: f32) -> Pair {
     u32::from(bf16_bits(first)) | u32::from(bf16_bits(second)) << 16
 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::isa::{Isa, Kernel};
+use super::panels;
 
 /// Vectors of outputs in a tile.
 pub(super) const PANEL_VECTORS: usize = 2;
@@ -36,31 +37,42 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// Packs `weight(depth, output)` for `isa`; `depth = num_segments * segment_len`.
-    /// `num_outputs` is a multiple of the panel, two vectors.
+    /// Packs `weight(segment, place, output)` for `isa`; `num_outputs` is a multiple of the panel, two vectors.
     pub fn new(
         isa: Isa,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let panel = PANEL_VECTORS * isa.lanes();
         assert_eq!(num_outputs % panel, 0, "outputs are not a multiple of {panel}");
-        let depth = num_segments * segment_len;
-        let mut values = Vec::with_capacity(depth * num_outputs);
-        for first in (0..num_outputs).step_by(panel) {
-            for d in 0..depth {
-                values.extend((first..first + panel).map(|output| weight(d, output)));
+        let mut values = vec![0.0; num_segments * segment_len * num_outputs];
+        panels::fill(&mut values, num_segments, segment_len, panel, weight);
+        PackedWeights { values, panel, num_outputs, segment_len, num_segments }
+    }
+
+    /// Packs `[depth, num_outputs]`; `num_outputs` is a multiple of the panel.
+    pub fn of_matrix(isa: Isa, matrix: &[f32], num_outputs: usize) -> Self {
+        let mut packed = PackedWeights::zeros(isa, matrix.len() / num_outputs, num_outputs);
+        let PackedWeights { panel, segment_len, .. } = packed;
+        assert_eq!(num_outputs % panel, 0, "outputs are not a multiple of {panel}");
+        let panels = packed.values.chunks_exact_mut((segment_len * panel).max(1));
+        for (first, lines) in (0..).step_by(panel).zip(panels) {
+            let rows = matrix.chunks_exact(num_outputs);
+            for (line, row) in lines.chunks_exact_mut(panel).zip(rows) {
+                line.copy_from_slice(&row[first..first + panel]);
             }
         }
-        PackedWeights { values, panel, num_outputs, segment_len, num_segments }
+        packed
     }
 
     /// Zeros, for `num_outputs` rounded up to whole panels.
     pub fn zeros(isa: Isa, depth: usize, num_outputs: usize) -> Self {
-        let num_outputs = num_outputs.next_multiple_of(PANEL_VECTORS * isa.lanes());
-        PackedWeights::new(isa, 1, depth, num_outputs, |_, _| 0.0)
+        let panel = PANEL_VECTORS * isa.lanes();
+        let num_outputs = num_outputs.next_multiple_of(panel);
+        let values = vec![0.0; depth * num_outputs];
+        PackedWeights { values, panel, num_outputs, segment_len: depth, num_segments: 1 }
     }
 
     /// All weights, `[outputs / panel, depth, panel]` f32.

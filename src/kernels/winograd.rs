@@ -6,12 +6,14 @@
 //! 36 pairs of points.
 
 mod transform;
+mod weights;
 
 use super::aligned::Aligned;
 use super::arithmetic::{Arithmetic, Value};
 use super::fetch::{LINE_LEN, fetch};
 use super::gemm::Contiguous;
 use transform::{Grid, TransformInput, TransformOutput};
+use weights::Taps;
 
 /// Side of an output tile.
 const TILE: usize = 4;
@@ -59,24 +61,16 @@ impl<A: Arithmetic> Winograd<A> {
         bias: &[f32],
     ) -> Self {
         let lanes = arithmetic.isa().lanes();
-        let rows = weight_rows();
+        let output = |place| A::Value::channel(place, lanes);
+        let taps = Taps::new(arithmetic.isa(), in_channels, out_channels, weight, output);
+        let mut values = Vec::new();
         let weights = (0..POINTS * POINTS)
             .map(|point| {
-                let (row, column) = (rows[point / POINTS], rows[point % POINTS]);
-                arithmetic.pack(1, in_channels, out_channels, |input, place| {
-                    let output = A::Value::channel(place, lanes);
-                    let kernel = &weight[(output * in_channels + input) * 9..][..9];
-                    let mut value = 0.0;
-                    for (y, row) in row.iter().enumerate() {
-                        for (x, column) in column.iter().enumerate() {
-                            value += row * column * f64::from(kernel[3 * y + x]);
-                        }
-                    }
-                    value as f32
-                })
+                taps.at_points(point / POINTS, point % POINTS, &mut values);
+                arithmetic.pack_matrix(&values, out_channels)
             })
             .collect();
-        let bias = (0..out_channels).map(|place| bias[A::Value::channel(place, lanes)]).collect();
+        let bias = (0..out_channels).map(|place| bias[output(place)]).collect();
         Winograd { arithmetic, weights, bias, in_channels, out_channels }
     }
 
@@ -135,17 +129,3 @@ impl<A: Arithmetic> Winograd<A> {
 /// Values between the planes of two pairs of points: a cache line, so that values at one place
 /// of all planes do not compete for the same few lines of the cache.
 const PADDING: usize = LINE_LEN;
-
-/// What the weights of a kernel's line are multiplied with for their value at each point.
-fn weight_rows() -> [[f64; 3]; POINTS] {
-    let (a2, b2) = (A2, B2);
-    let at = |point: f64, scale: f64| [1.0, point, point * point].map(|power| power / scale);
-    [
-        at(0.0, a2 * b2),
-        at(A, 2.0 * a2 * (a2 - b2)),
-        at(-A, 2.0 * a2 * (a2 - b2)),
-        at(B, 2.0 * b2 * (b2 - a2)),
-        at(-B, 2.0 * b2 * (b2 - a2)),
-        [0.0, 0.0, 1.0],
-    ]
-}

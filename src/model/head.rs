@@ -54,7 +54,7 @@ impl Head {
         let num_features = self.weight.len() / num_classes;
         let mut bias = self.bias.clone();
         bias.resize(PackedWeights::zeros(isa, 0, num_classes).num_outputs(), 0.0);
-        let weights = PackedWeights::new(isa, 1, num_features, bias.len(), |feature, class| {
+        let weights = PackedWeights::new(isa, 1, num_features, bias.len(), |_, feature, class| {
             self.weight.get(class * num_features + feature).copied().unwrap_or_default()
         });
         PackedHead { isa, weights, bias, num_classes, num_features }

@@ -81,6 +81,8 @@ impl<A: Arithmetic> SimdBackbone<A> {
         }
         let blocks = bottlenecks
             .par_iter()
+            // The last few hold most of the weights.
+            .with_max_len(1)
             .map(|(bottleneck, side)| Block::new(arithmetic, state_dict, bottleneck, *side))
             .collect::<Result<_>>()?;
         Ok(SimdBackbone { arithmetic, layers: Arc::new(Layers { stem, blocks }) })

@@ -5,6 +5,7 @@ use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use super::fault::{Fault, Result};
+use super::shared_file::SharedFile;
 use super::{StateDict, legacy_file, safetensors_file, zip_file};
 use crate::error::{Action, Error};
 
@@ -33,24 +34,24 @@ impl StateDict {
             ));
         }
         let file = File::open(path).map_err(Error::io(Action::Read, path))?;
-        read(BufReader::new(file), metadata.len())
+        read(SharedFile::new(file, metadata.len()), metadata.len())
             .map(without_data_parallel_prefix)
             .map_err(|fault| fault.at(path))
     }
 }
 
 /// Reads `file_bytes` bytes, positioned at their start.
-fn read(mut file: impl Read + Seek, file_bytes: u64) -> Result<StateDict> {
+fn read(mut file: SharedFile, file_bytes: u64) -> Result<StateDict> {
     let mut magic = Vec::with_capacity(16);
     file.by_ref().take(16).read_to_end(&mut magic)?;
     file.rewind()?;
     // safetensors comes first: its leading length may look like a pickle's first byte.
     if safetensors_file::is_one(&magic, file_bytes) {
-        safetensors_file::read(file, file_bytes)
+        safetensors_file::read(BufReader::new(file), file_bytes)
     } else if magic.starts_with(b"PK\x03\x04") {
         zip_file::read(file, file_bytes)
     } else if magic.starts_with(&[super::pickle::PROTO]) {
-        legacy_file::read(file, file_bytes)
+        legacy_file::read(BufReader::new(file), file_bytes)
     } else if magic.is_empty() {
         Err(Fault::damaged("the file is empty"))
     } else {

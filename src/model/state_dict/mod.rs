@@ -11,6 +11,7 @@ mod pickle;
 mod safetensors_file;
 mod save;
 mod save_safetensors;
+mod shared_file;
 mod tensor;
 mod zip_file;
 

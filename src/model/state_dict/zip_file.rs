@@ -1,11 +1,14 @@
 //! The zip format, `torch.save`'s default since PyTorch 1.6.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use rayon::prelude::*;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::assembly::{Assembly, MAX_TENSOR_BYTES};
 use super::fault::{Fault, Result};
+use super::shared_file::SharedFile;
 use super::{StateDict, checkpoint, pickle};
 
 /// Far above a real one (ResNet50: 50 kB), far below what would hurt.
@@ -14,10 +17,11 @@ const MAX_PICKLE_BYTES: u64 = 16 << 20;
 /// What a plain zip can declare; a zip64 may declare more than memory holds.
 const MAX_ENTRIES: u64 = 0xffff;
 
-/// Reads a file of `file_bytes` bytes.
-pub(super) fn read(mut file: impl Read + Seek, file_bytes: u64) -> Result<StateDict> {
+/// Reads a file of `file_bytes` bytes, its blocks on all threads.
+pub(super) fn read(mut file: SharedFile, file_bytes: u64) -> Result<StateDict> {
     check_directory(&mut file, file_bytes)?;
-    let mut archive = Archive { zip: ZipArchive::new(file)?, bytes_left: file_bytes };
+    let bytes_left = AtomicU64::new(file_bytes);
+    let mut archive = Archive { zip: ZipArchive::new(file)?, bytes_left: &bytes_left };
     let folder = archive.folder()?;
     if let Some(order) = archive.read(&format!("{folder}/byteorder"), 16)?
         && order != b"little"
@@ -33,23 +37,34 @@ pub(super) fn read(mut file: impl Read + Seek, file_bytes: u64) -> Result<StateD
     let pickle = pickle::read(&data)?;
     let views = checkpoint::tensors(&pickle.heap, pickle.root)?;
     let mut assembly = Assembly::plan(views, file_bytes)?;
-    for key in assembly.missing_blocks() {
-        let block = archive
-            .read(&format!("{folder}/data/{key}"), MAX_TENSOR_BYTES)?
-            .ok_or_else(|| Fault::Damaged(format!("data/{} is missing", key.escape_default())))?;
-        assembly.supply(key, block)?;
+    let keys = assembly.missing_blocks();
+    let blocks: Vec<Result<Vec<u8>>> = keys
+        .par_iter()
+        .map_init(
+            || archive.clone(),
+            |archive, key| {
+                archive.read(&format!("{folder}/data/{key}"), MAX_TENSOR_BYTES)?.ok_or_else(|| {
+                    Fault::Damaged(format!("data/{} is missing", key.escape_default()))
+                })
+            },
+        )
+        .collect();
+    for (key, block) in keys.into_iter().zip(blocks) {
+        assembly.supply(key, block?)?;
     }
     assembly.finish()
 }
 
-struct Archive<R> {
-    zip: ZipArchive<R>,
+/// Each thread reads from a clone of its own.
+#[derive(Clone)]
+struct Archive<'a> {
+    zip: ZipArchive<SharedFile>,
     /// What all entries together may still take: they are stored as they are, so honest ones cannot
     /// exceed the file.
-    bytes_left: u64,
+    bytes_left: &'a AtomicU64,
 }
 
-impl<R: Read + Seek> Archive<R> {
+impl Archive<'_> {
     /// The folder that holds everything, named after the file or `archive`.
     fn folder(&self) -> Result<String> {
         let mut folders = self.zip.file_names().filter_map(|name| {
@@ -75,10 +90,10 @@ impl<R: Read + Seek> Archive<R> {
                 "{shown} is compressed, which torch.save never does"
             )));
         }
-        if size > max_bytes || size > self.bytes_left {
+        let take = |left: u64| left.checked_sub(size).filter(|_| size <= max_bytes);
+        if self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Err(Fault::Damaged(format!("{shown} declares {size} bytes")));
         }
-        self.bytes_left -= size;
         let mut content = Vec::with_capacity(size as usize);
         entry.read_to_end(&mut content).map_err(Fault::from).map_err(|fault| match fault {
             Fault::Damaged(reason) => Fault::Damaged(format!("{shown}: {reason}")),

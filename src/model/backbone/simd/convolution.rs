@@ -44,8 +44,7 @@ impl<A: Arithmetic> Product<A> {
 /// The weights of a convolution as a product's. A segment is a pixel of the kernel.
 fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folded: &FoldedConv) -> A::Weights {
     let (in_channels, num_pixels) = (conv.in_channels, conv.kernel * conv.kernel);
-    arithmetic.pack(num_pixels, in_channels, conv.out_channels, |depth, output| {
-        let (pixel, input) = (depth / in_channels, depth % in_channels);
+    arithmetic.pack(num_pixels, in_channels, conv.out_channels, |pixel, input, output| {
         folded.weight[(output * in_channels + input) * num_pixels + pixel]
     })
 }

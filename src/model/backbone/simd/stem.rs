@@ -48,15 +48,15 @@ impl<A: Arithmetic> Stem<A> {
         let conv = resnet::stem();
         let folded = fold(state_dict, &conv)?;
         let segment_len = KERNEL_LINE_LEN.next_multiple_of(A::Value::CHANNELS);
-        let weights = arithmetic.pack(KERNEL, segment_len, conv.out_channels, |depth, output| {
-            let (line, place) = (depth / segment_len, depth % segment_len);
-            if place < KERNEL_LINE_LEN {
-                let (column, input) = (place / RGB, place % RGB);
-                folded.weight[((output * RGB + input) * KERNEL + line) * KERNEL + column]
-            } else {
-                0.0
-            }
-        });
+        let weights =
+            arithmetic.pack(KERNEL, segment_len, conv.out_channels, |line, place, output| {
+                if place < KERNEL_LINE_LEN {
+                    let (column, input) = (place / RGB, place % RGB);
+                    folded.weight[((output * RGB + input) * KERNEL + line) * KERNEL + column]
+                } else {
+                    0.0
+                }
+            });
         Ok(Stem { arithmetic, weights, bias: folded.bias })
     }
 
