@@ -74,6 +74,9 @@ pub const CHUNK: usize = 8;
 /// Keeps features from run to run, below the folder of the artifacts. It can be deleted at any time;
 /// the next run then computes them anew.
 pub const FEATURES_DIR: &str = "features";
+/// SHA-256 of the weights and of the standing model, among the features: a run reads neither for it
+/// while they have not changed.
+pub const DIGESTS_FILE: &str = "digests.json";
 /// Features of other weights, engines or transforms are kept up to this size, the latest first.
 pub const STORE_UNUSED_BYTES: u64 = 1 << 30;
 

@@ -95,6 +95,11 @@ impl Job {
         self.state_dir().join(config::LAYER4_CHECKPOINT_FILE)
     }
 
+    /// Keeps the hashes of the weights and of the standing model from run to run.
+    pub fn digests_path(&self) -> PathBuf {
+        self.features_dir().join(config::DIGESTS_FILE)
+    }
+
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
         self.state_dir().join(config::FEATURES_DIR)

@@ -28,6 +28,7 @@ pub mod digest;
 pub mod disk_space;
 pub mod fetch;
 mod file_stat;
+pub mod known_digests;
 #[cfg(feature = "torch")]
 mod seam;
 

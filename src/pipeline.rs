@@ -12,6 +12,7 @@ mod sharing;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Instant;
 
 use crate::artifact::{self, Metadata, SplitMetrics};
@@ -21,11 +22,12 @@ use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::distributed::{ProcessGroup, Topology};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
+use crate::known_digests::KnownDigests;
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
 use crate::run::host::Host;
@@ -129,7 +131,8 @@ fn train_locked(
     if job.kind == Kind::Sample {
         draw_sample(job, group, status)?;
     }
-    let Found { folder, standing, weights } = find_inputs(job, status)?;
+    let digests = KnownDigests::open(&job.digests_path());
+    let (folder, weights) = find_inputs(job, &digests, status)?;
     let transform = EvalTransform::imagenet(weights.resize);
 
     let num_cpus = job.num_workers;
@@ -149,8 +152,14 @@ fn train_locked(
         load: &|| weights.load(),
         keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
     };
-    let mut extracted =
-        extract_folder(job, &folder, &weights, &frozen, workers, transform, status)?;
+    // The standing model is hashed meanwhile, which takes longer than a run with nothing to compute.
+    let (extracted, standing) = thread::scope(|scope| {
+        let standing = scope.spawn(|| artifact::load_standing(&job.model_dir, &digests));
+        let extracted = extract_folder(job, &folder, &weights, &frozen, workers, transform, status);
+        (extracted, standing.join())
+    });
+    let mut extracted = extracted?;
+    let standing = standing.map_err(|_| Error::Internal("the hashing panicked".into()))??;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     require_classes(&folder, &extracted.data.skipped)?;
@@ -205,25 +214,18 @@ fn draw_sample(job: &Job, group: Option<&ProcessGroup>, status: &StatusWriter) -
     group.map_or(Ok(()), ProcessGroup::meet)
 }
 
-/// What a training begins with.
-struct Found {
-    folder: ImageFolder,
-    standing: Option<Metadata>,
-    weights: Weights,
-}
-
-/// Lists the images, hashes the weights and the standing model.
-fn find_inputs(job: &Job, status: &StatusWriter) -> Result<Found> {
+/// Lists the images, finds the weights.
+fn find_inputs(
+    job: &Job,
+    digests: &KnownDigests,
+    status: &StatusWriter,
+) -> Result<(ImageFolder, Weights)> {
     status.stage("reading the folders", 0);
-    // At once: in a run with nothing new to compute, hashing the two models takes the longest.
-    let ((folder, standing), weights) = rayon::join(
-        || {
-            let folder = ImageFolder::scan_splits(&job.data_dir, &job.split_dirs);
-            (folder, artifact::load_standing(&job.model_dir))
-        },
-        || Weights::locate(&job.weights_dir, job.weights_file),
+    let (folder, weights) = rayon::join(
+        || ImageFolder::scan_splits(&job.data_dir, &job.split_dirs),
+        || Weights::locate(&job.weights_dir, job.weights_file, digests),
     );
-    let (folder, standing, weights) = (folder?, standing?, weights?);
+    let (folder, weights) = (folder?, weights?);
     let num_classes = folder.classes.len();
     log::info!(
         "{}: {num_classes} classes; {} train, {} valid, {} test images",
@@ -236,7 +238,7 @@ fn find_inputs(job: &Job, status: &StatusWriter) -> Result<Found> {
         log::warn!("{num_classes} classes, where the dog breeds have {EXPECTED_NUM_CLASSES}");
     }
     log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
-    Ok(Found { folder, standing, weights })
+    Ok((folder, weights))
 }
 
 /// Passes where each split has an image of every class besides those that were skipped.

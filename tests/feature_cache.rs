@@ -42,7 +42,7 @@ fn model(working_dir: &WorkingDir) -> Vec<u8> {
 /// The only file of features.
 fn store_path(working_dir: &WorkingDir) -> PathBuf {
     let mut entries = sorted_entries(&working_dir.path("TrainedModels/features"));
-    entries.retain(|path| !path.ends_with("files.jsonl"));
+    entries.retain(|path| path.extension().is_some_and(|extension| extension == "bin"));
     assert_eq!(entries.len(), 1, "{entries:?}");
     entries.remove(0)
 }

@@ -12,6 +12,7 @@ use super::names::{METADATA_FILE, MODEL_FILE};
 use crate::digest;
 use crate::error::{Action, Error, Result};
 use crate::file_stat::Stat;
+use crate::known_digests::KnownDigests;
 use crate::model::resnet;
 use crate::model::state_dict::StateDict;
 
@@ -32,7 +33,7 @@ pub struct TrainedModel {
 pub fn load(dir: &Path) -> Result<TrainedModel> {
     while_it_stands(dir, |dir| {
         let metadata = read_metadata(dir)?;
-        require_pair(dir, &metadata)?;
+        require_pair(dir, &metadata, |path| Ok(digest::of_file(path)?.0))?;
         let path = dir.join(MODEL_FILE);
         let state_dict = StateDict::load(&path)?;
         state_dict.check(&path, &resnet::tensor_specs(metadata.class_names.len()))?;
@@ -53,10 +54,10 @@ pub fn load_metadata(dir: &Path) -> Result<Metadata> {
 ///
 /// # Errors
 /// [`Error::Stopped`]
-pub fn load_standing(dir: &Path) -> Result<Option<Metadata>> {
+pub fn load_standing(dir: &Path, digests: &KnownDigests) -> Result<Option<Metadata>> {
     let read = |dir: &Path| {
         let metadata = read_metadata(dir)?;
-        require_pair(dir, &metadata)?;
+        require_pair(dir, &metadata, |path| digests.of_file(path))?;
         Ok(metadata)
     };
     match while_it_stands(dir, read) {
@@ -118,9 +119,13 @@ fn identity(dir: &Path) -> Identity {
     [MODEL_FILE, METADATA_FILE].map(|name| fs::metadata(dir.join(name)).ok().as_ref().map(Stat::of))
 }
 
-fn require_pair(dir: &Path, metadata: &Metadata) -> Result<()> {
+fn require_pair(
+    dir: &Path,
+    metadata: &Metadata,
+    sha256: impl Fn(&Path) -> Result<String>,
+) -> Result<()> {
     let path = dir.join(MODEL_FILE);
-    if digest::of_file(&path)?.0 == metadata.model_sha256 {
+    if sha256(&path)? == metadata.model_sha256 {
         return Ok(());
     }
     Err(Error::bad_data(

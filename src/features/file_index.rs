@@ -10,17 +10,13 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
-use crate::file_stat::Stat;
+use crate::file_stat::{Stat, is_settled};
 use line::{parse, parse_compacted, write, write_compacted};
 
-/// How much older than its reading a file's last change must be. What changes a file twice within
-/// one tick of its file system's clock leaves the same times twice ("racily clean" in git); the
-/// coarsest clock, that of FAT, ticks every 2 s.
-const MIN_AGE: Duration = Duration::from_secs(2);
 /// An index of fewer lines is not worth rewriting.
 const MIN_LINES_TO_COMPACT: usize = 1000;
 
@@ -110,13 +106,8 @@ impl FileIndex {
         read_at: SystemTime,
         entry: Entry,
     ) -> Result<()> {
-        let is_settled = metadata
-            .modified()
-            .ok()
-            .and_then(|modified| read_at.duration_since(modified).ok())
-            .is_some_and(|age| age >= MIN_AGE);
         let value = (Stat::of(metadata), entry);
-        if !is_settled || self.entries.get(path) == Some(&value) {
+        if !is_settled(metadata, read_at) || self.entries.get(path) == Some(&value) {
             return Ok(());
         }
         let mut line = Vec::new();

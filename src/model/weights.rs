@@ -9,6 +9,7 @@ use crate::config::{RESIZE_V1, RESIZE_V2, WEIGHTS_URLS};
 use crate::digest;
 use crate::error::{Action, Error, Result};
 use crate::file_stat::Stat;
+use crate::known_digests::KnownDigests;
 
 /// A weights file that is whole. Its tensors are read when they are needed: 100 MB that a run can do
 /// without while it computes features.
@@ -34,13 +35,13 @@ impl Weights {
     /// # Errors
     /// [`Error::InputMissing`] without a file; [`Error::BadData`] when its SHA-256 is not the one
     /// in its name.
-    pub fn locate(dir: &Path, preferred: &str) -> Result<Self> {
+    pub fn locate(dir: &Path, preferred: &str, digests: &KnownDigests) -> Result<Self> {
         let path = find(dir, preferred)?;
         if path.file_name().is_none_or(|name| name != preferred) {
             log::info!("{preferred} is not in {}; using {}", dir.display(), path.display());
         }
         let stat = stat(&path)?;
-        let (sha256, _) = digest::of_file(&path)?;
+        let sha256 = digests.of_file(&path)?;
         require_name_matches(&path, &sha256)?;
         Ok(Weights { resize: resize_of(&path), path, sha256, stat })
     }

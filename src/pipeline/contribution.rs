@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::features::collect::Collection;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
+use crate::known_digests::KnownDigests;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::weights::Weights;
 use crate::run::console::Progress;
@@ -56,7 +57,8 @@ fn contribute_to(job: &Job, group: &ProcessGroup, status: &StatusWriter) -> Resu
     }
     status.stage("reading the folders", 0);
     let folder = ImageFolder::scan_splits(&job.data_dir, &job.split_dirs)?;
-    let weights = Weights::locate(&job.weights_dir, job.weights_file)?;
+    let digests = KnownDigests::open(&job.digests_path());
+    let weights = Weights::locate(&job.weights_dir, job.weights_file, &digests)?;
     let shared = Shared::agree(group, &folder, &weights, Engine::fastest(), job.num_workers)?;
     let network = Network {
         fingerprint: weights.sha256.clone(),

@@ -22,7 +22,7 @@ pub(super) fn pack(isa: Isa, head: &Head, features: Range<usize>) -> PackedWeigh
     let num_classes = head.num_classes();
     let num_features = head.weight.len() / num_classes;
     let num_outputs = PackedWeights::zeros(isa, 0, num_classes).num_outputs();
-    PackedWeights::new(isa, 1, features.len(), num_outputs, |feature, class| {
+    PackedWeights::new(isa, 1, features.len(), num_outputs, |_, feature, class| {
         let index = class * num_features + features.start + feature;
         if class < num_classes { head.weight[index] } else { 0.0 }
     })

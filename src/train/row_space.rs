@@ -208,7 +208,7 @@ fn packed(
     weight: impl Fn(usize, usize) -> f32,
 ) -> PackedWeights {
     let padded = PackedWeights::zeros(isa, 0, num_outputs).num_outputs();
-    PackedWeights::new(isa, 1, depth, padded, |row, output| {
+    PackedWeights::new(isa, 1, depth, padded, |_, row, output| {
         if output < num_outputs { weight(row, output) } else { 0.0 }
     })
 }
