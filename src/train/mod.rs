@@ -1,5 +1,6 @@
 //! Fitting the head on features, and layer4 on its inputs.
 
+mod best_points;
 pub mod checkpoint;
 #[cfg(feature = "torch")]
 pub mod fine_tune;

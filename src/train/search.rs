@@ -1,19 +1,20 @@
 //! The choice of the L2 penalty on the validation split.
 //!
 //! The objective is convex: for each penalty there is one optimum, to which L-BFGS goes on from where
-//! the epochs ended, or from the optimum for the penalty before.
+//! the epochs ended, or from the optimum for the penalty before. The head is the mean of the best points
+//! on all these ways.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::best_points::{BestPoints, Point};
 use super::fit::{Fitted, Hyperparameters, on_threads};
 use super::lbfgs::Lbfgs;
 use super::objective::Objective;
 use super::scaling::Scaling;
 use super::space::Space;
 use super::temperature;
-use super::vector::Vector;
 use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
@@ -42,16 +43,19 @@ pub struct Candidate {
 /// How the penalty was chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Search {
-    /// The one under which the head that was kept was found; `None` when that is the best epoch's.
+    /// The one under which the best point was found; `None` when the head is the best epoch's.
     pub chosen: Option<f64>,
+    /// Points whose mean the head is.
+    #[serde(default)]
+    pub num_averaged: usize,
     /// In the order in which they were tried.
     pub candidates: Vec<Candidate>,
 }
 
 /// Tries the optima for some of `penalties`, from that of the epochs on to greater or to smaller ones, as
 /// long as the validation loss falls; goes on further to the best of them, then to one between the best
-/// two. Puts the head with the lowest validation loss of all on the way into `fitted`, if that is lower than
-/// the best epoch's. `None` when there is nothing to choose from, or too few images to choose on.
+/// two. Puts the mean of the points with the lowest validation losses on the way into `fitted`, if its loss
+/// is lower than the best epoch's. `None` when there is nothing to choose from, or too few images to choose on.
 ///
 /// The result does not depend on `num_threads`.
 ///
@@ -89,7 +93,7 @@ pub fn choose_penalty(
             climb.descent.at = origin;
             climb.go(&other, first)?;
         }
-        if let Some(Found { l2_penalty, at, .. }) = climb.best_optimum.take() {
+        if let Some(Point { l2_penalty, at, .. }) = climb.best_optimum.take() {
             let between = between_best(&climb.candidates);
             climb.descent.at = at;
             climb.visit(l2_penalty, FINE_TOLERANCE)?;
@@ -97,13 +101,13 @@ pub fn choose_penalty(
                 climb.visit(between, TOLERANCE)?;
             }
         }
-        let mut search = Search { chosen: None, candidates: climb.candidates };
-        if let Some(Found { l2_penalty, at, .. }) = climb.best {
+        let mut search = Search { chosen: None, num_averaged: 0, candidates: climb.candidates };
+        if let Some((l2_penalty, at, num_points)) = climb.best_points.mean() {
             // The very head that would be saved.
             let head = space.head(&at);
             let valid_loss = evaluate(&head, valid).loss;
             if valid_loss < fitted.valid_loss {
-                search.chosen = Some(l2_penalty);
+                (search.chosen, search.num_averaged) = (Some(l2_penalty), num_points);
                 (fitted.head, fitted.valid_loss) = (head, valid_loss);
             }
         }
@@ -117,24 +121,9 @@ struct Climb<'a> {
     valid: Objective<'a>,
     candidates: Vec<Candidate>,
     /// Of the optima, that with the lowest validation loss.
-    best_optimum: Option<Found>,
-    /// The same of all points on the way.
-    best: Option<Found>,
-}
-
-struct Found {
-    l2_penalty: f64,
-    valid_loss: f64,
-    at: Vector,
-}
-
-impl Found {
-    /// Keeps the point if its validation loss is the lowest so far.
-    fn keep(lowest: &mut Option<Found>, l2_penalty: f64, valid_loss: f64, at: &Vector) {
-        if lowest.as_ref().is_none_or(|lowest| valid_loss < lowest.valid_loss) {
-            *lowest = Some(Found { l2_penalty, valid_loss, at: at.clone() });
-        }
-    }
+    best_optimum: Option<Point>,
+    /// Of all points on the way.
+    best_points: BestPoints,
 }
 
 impl<'a> Climb<'a> {
@@ -147,7 +136,7 @@ impl<'a> Climb<'a> {
             valid: space.valid_objective(num_classes),
             candidates: Vec::new(),
             best_optimum: None,
-            best: None,
+            best_points: BestPoints::default(),
         }
     }
 
@@ -173,12 +162,14 @@ impl<'a> Climb<'a> {
 
     /// The validation loss of the optimum for a penalty.
     fn visit(&mut self, l2_penalty: f64, tolerance: f64) -> Result<f64> {
-        let Climb { descent, valid, candidates, best_optimum, best, .. } = self;
+        let Climb { descent, valid, candidates, best_optimum, best_points, .. } = self;
         let before = descent.num_passes;
         descent.change_penalty(l2_penalty);
-        descent.minimize(tolerance, |at| Found::keep(best, l2_penalty, valid.loss(at), at))?;
+        descent.minimize(tolerance, |at| best_points.offer(l2_penalty, valid.loss(at), at))?;
         let valid_loss = valid.loss(&descent.at);
-        Found::keep(best_optimum, l2_penalty, valid_loss, &descent.at);
+        if best_optimum.as_ref().is_none_or(|best| valid_loss < best.valid_loss) {
+            *best_optimum = Some(Point { l2_penalty, valid_loss, at: descent.at.clone() });
+        }
         let num_passes = descent.num_passes - before;
         candidates.push(Candidate { l2_penalty, valid_loss, num_passes });
         Ok(valid_loss)
@@ -205,7 +196,11 @@ fn between_best(candidates: &[Candidate]) -> Option<f64> {
 impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.chosen {
-            Some(penalty) => write!(f, "a head with L2 penalty {penalty} is the best on valid")?,
+            Some(penalty) => write!(
+                f,
+                "the mean of {} heads is the best on valid, the best of them with L2 penalty {penalty}",
+                self.num_averaged
+            )?,
             None => f.write_str("no L2 penalty gives a better head on valid than the epochs")?,
         }
         f.write_str("; loss of the optima there:")?;

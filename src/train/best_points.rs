@@ -1,0 +1,120 @@
+//! The mean of the best points that a descent came through.
+//!
+//! Which of them is the very best on valid is chance: where features differ in their last bits, as those
+//! of two engines do, L-BFGS takes another way, and the best point on it is another head. The mean of
+//! several hardly changes. The loss is convex in the weights, so the mean's is at most the mean of theirs.
+
+use super::vector::Vector;
+
+/// Points that are averaged at most: `docs/recipe.md` says what fewer and more give.
+const MAX_POINTS: usize = 32;
+/// Points whose validation loss is higher than the lowest by this part have no weight in the mean.
+const MARGIN: f64 = 0.05;
+
+/// A point, and what the validation split says of it.
+#[derive(Debug, Clone)]
+pub(super) struct Point {
+    pub(super) l2_penalty: f64,
+    pub(super) valid_loss: f64,
+    pub(super) at: Vector,
+}
+
+/// The points with the lowest validation losses so far, the lowest first.
+#[derive(Debug, Default)]
+pub(super) struct BestPoints(Vec<Point>);
+
+impl BestPoints {
+    /// Keeps a copy of the point if it is one of the best.
+    pub(super) fn offer(&mut self, l2_penalty: f64, valid_loss: f64, at: &Vector) {
+        let place = self.0.partition_point(|point| point.valid_loss <= valid_loss);
+        // Not so where the loss is no number.
+        if place < MAX_POINTS && valid_loss.is_finite() {
+            self.0.truncate(MAX_POINTS - 1);
+            self.0.insert(place, Point { l2_penalty, valid_loss, at: at.clone() });
+        }
+    }
+
+    /// The mean, with the penalty of the best and the number of points in it. The lower its loss, the
+    /// more a point weighs: the last one, or one at the margin, nothing, so that it makes no difference
+    /// whether it is among them.
+    pub(super) fn mean(self) -> Option<(f64, Vector, usize)> {
+        let (best, last) = (self.0.first()?, self.0.last()?);
+        let limit = last.valid_loss.min(best.valid_loss * (1.0 + MARGIN));
+        let weighted: Vec<(f64, &Point)> = self
+            .0
+            .iter()
+            .map(|point| (limit - point.valid_loss, point))
+            .filter(|(weight, _)| *weight > 0.0)
+            .collect();
+        if weighted.is_empty() {
+            // All are as good.
+            return Some((best.l2_penalty, best.at.clone(), 1));
+        }
+        let sum: f64 = weighted.iter().map(|(weight, _)| weight).sum();
+        let mut mean = best.at.clone();
+        mean.scale(0.0, 0.0);
+        weighted.iter().for_each(|(weight, point)| mean.add(weight / sum, &point.at));
+        Some((best.l2_penalty, mean, weighted.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::head::Head;
+
+    fn at(value: f32) -> Vector {
+        Vector::of(&Head { weight: vec![value; 6], bias: vec![-value; 2] })
+    }
+
+    fn assert_is(mean: &Vector, expected: f32) {
+        let Head { weight, bias } = mean.head(3);
+        assert!(
+            weight.iter().all(|value| (value - expected).abs() < 1e-4 * expected),
+            "{weight:?}"
+        );
+        assert!(bias.iter().all(|value| (value + expected).abs() < 1e-4 * expected), "{bias:?}");
+    }
+
+    #[test]
+    fn points_weigh_by_what_they_lie_below_the_margin() {
+        let mut points = BestPoints::default();
+        for (penalty, loss, value) in
+            [(1.0, 0.5, 100.0), (2.0, 0.415, 2.0), (3.0, 0.4, 6.0), (4.0, f64::NAN, 9.0)]
+        {
+            points.offer(penalty, loss, &at(value));
+        }
+        let (l2_penalty, mean, num_points) = points.mean().unwrap();
+        assert_eq!((l2_penalty, num_points), (3.0, 2));
+        // 0.005 and 0.02 below 0.42.
+        assert_is(&mean, (2.0 + 4.0 * 6.0) / 5.0);
+        assert!(BestPoints::default().mean().is_none());
+    }
+
+    #[test]
+    fn of_points_that_are_as_good_the_first_is_taken() {
+        let mut points = BestPoints::default();
+        points.offer(1.0, 0.5, &at(1.0));
+        points.offer(2.0, 0.5, &at(2.0));
+        let (l2_penalty, mean, num_points) = points.mean().unwrap();
+        assert_eq!((l2_penalty, num_points), (1.0, 1));
+        assert_is(&mean, 1.0);
+    }
+
+    #[test]
+    fn the_best_are_kept_whenever_they_come() {
+        let mut points = BestPoints::default();
+        let num_points = 3 * MAX_POINTS;
+        // Each number once, in another order.
+        for step in 0..num_points {
+            let number = step * 5 % num_points;
+            points.offer(number as f64, 1.0 + 1e-4 * number as f64, &at(number as f32));
+        }
+        let (l2_penalty, mean, kept) = points.mean().unwrap();
+        // The last of them weighs nothing, number `n` weighs as much as there are after it.
+        assert_eq!((l2_penalty, kept), (0.0, MAX_POINTS - 1));
+        let last = MAX_POINTS - 1;
+        let sum: usize = (0..last).map(|number| number * (last - number)).sum();
+        assert_is(&mean, sum as f32 / (last * (last + 1) / 2) as f32);
+    }
+}
