@@ -1,6 +1,6 @@
 //! What a model follows from.
 
-use std::fs;
+use std::fs::File;
 
 use super::extraction::Extracted;
 use crate::config::TRAIN_VIEWS;
@@ -21,7 +21,12 @@ pub(super) fn digest(
     engine: Engine,
     extracted: &Extracted,
 ) -> Result<Option<String>> {
-    let Ok(program) = fs::read("/proc/self/exe") else { return Ok(None) };
+    let mut program = blake3::Hasher::new();
+    let read =
+        File::open("/proc/self/exe").and_then(|file| program.update_reader(file).map(|_| ()));
+    if read.is_err() {
+        return Ok(None);
+    }
     let Extracted { splits: [train, valid, test], data, .. } = extracted;
     let num_classes = class_names.len();
     let fit = checkpoint::key(train, valid, num_classes, &job.hyperparameters)?;
@@ -32,7 +37,7 @@ pub(super) fn digest(
     .map_err(|error| Error::Internal(format!("cannot describe a run: {error}")))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(fit.as_bytes());
-    hasher.update(blake3::hash(&program).as_bytes());
+    hasher.update(program.finalize().as_bytes());
     hasher.update(&described);
     Ok(Some(hasher.finalize().to_hex().to_string()))
 }
