@@ -14,7 +14,7 @@ use super::arithmetic::{Arithmetic, MAX_PARTS, Value, bf16_bits};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows};
 use super::isa::{Isa, Kernel};
-use super::panels;
+use super::packing;
 use tile::{MAX_ROWS, OUTPUTS, Rounding, Tile};
 
 /// Bytes of rows that are multiplied with all outputs before the next: see `gemm`.
@@ -84,7 +84,7 @@ impl Arithmetic for Bf16 {
         let segment_len = segment_len / 2;
         let mut values = Aligned::default();
         let packed = values.resized(num_segments * segment_len * num_outputs);
-        panels::fill(packed, num_segments, segment_len, OUTPUTS, |segment, place, output| {
+        packing::fill(packed, num_segments, segment_len, OUTPUTS, |segment, place, output| {
             let channel = |channel| weight(segment, channel, output);
             pair(channel(2 * place), channel(2 * place + 1))
         });

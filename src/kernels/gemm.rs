@@ -10,7 +10,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::isa::{Isa, Kernel};
-use super::panels;
+use super::packing;
 
 /// Vectors of outputs in a tile.
 pub(super) const PANEL_VECTORS: usize = 2;
@@ -48,7 +48,7 @@ impl PackedWeights {
         let panel = PANEL_VECTORS * isa.lanes();
         assert_eq!(num_outputs % panel, 0, "outputs are not a multiple of {panel}");
         let mut values = vec![0.0; num_segments * segment_len * num_outputs];
-        panels::fill(&mut values, num_segments, segment_len, panel, weight);
+        packing::fill(&mut values, num_segments, segment_len, panel, weight);
         PackedWeights { values, panel, num_outputs, segment_len, num_segments }
     }
 

@@ -16,6 +16,6 @@ pub mod fetch;
 pub mod gemm;
 pub mod gemm_transposed;
 pub mod isa;
-mod panels;
+mod packing;
 pub mod pool;
 pub mod winograd;
