@@ -17,6 +17,9 @@ fn main() {
             println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch_lib}");
         }
         println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/lib");
+        // `ec2train` calls nothing of libtorch, and is linked without it. The C++ glue to it is in the
+        // crate's archive, though, and part of what libtorch may call back, unless it is hidden.
+        println!("cargo:rustc-link-arg-bin=ec2train=-Wl,--exclude-libs,ALL");
     }
 }
 

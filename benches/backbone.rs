@@ -6,6 +6,8 @@ use ec2train::config::{CHUNK, CROP, NUM_FEATURES};
 use ec2train::model::backbone::{Backbone, Engine};
 
 fn main() {
+    #[cfg(feature = "torch")]
+    ec2train::libtorch::link();
     divan::main();
 }
 

@@ -9,6 +9,13 @@
 
 namespace ec2train {
 
+// Not in a `catch` of its own: the tables of those would tie every program to libtorch, also one that has
+// none of these functions.
+inline const char* words(const std::exception& error) {
+  const auto* libtorchs = dynamic_cast<const c10::Error*>(&error);
+  return libtorchs ? libtorchs->what_without_backtrace() : error.what();
+}
+
 // Runs `body`. False when it threw: what it said is then in `message`, cut to `capacity` bytes
 // with the closing zero.
 template <typename Body>
@@ -20,10 +27,8 @@ bool guarded(char* message, size_t capacity, Body&& body) noexcept {
   try {
     body();
     return true;
-  } catch (const c10::Error& error) {
-    return failed(error.what_without_backtrace());
   } catch (const std::exception& error) {
-    return failed(error.what());
+    return failed(words(error));
   } catch (...) {
     return failed("a C++ exception that says nothing");
   }

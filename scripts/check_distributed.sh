@@ -160,7 +160,7 @@ if [[ ${1:-} == --in-namespaces ]]; then
     check_hosts
     exit
 fi
-cargo build --locked --quiet --release --bin ec2train --example exchange
+cargo build --locked --quiet --release --bins --example exchange
 python=${PYTHON:-$PWD/.venv-distributed/bin/python}
 if [[ -z ${PYTHON:-} ]]; then
     # shellcheck source=scripts/venv.sh

@@ -32,7 +32,7 @@ if ! cmp --silent "$REQUIREMENTS" "$VENV/installed.txt"; then
     cp "$REQUIREMENTS" "$VENV/installed.txt"
 fi
 program=${EC2TRAIN:-target/release/ec2train}
-[[ -n ${EC2TRAIN:-} ]] || cargo build --locked --release --quiet --bin ec2train
+[[ -n ${EC2TRAIN:-} ]] || cargo build --locked --release --quiet --bins
 client=()
 if $rust; then
     say "building a client with the AWS SDK for Rust"

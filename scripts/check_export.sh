@@ -26,7 +26,7 @@ esac
 use_venv "$VENV" "$REQUIREMENTS"
 export EC2TRAIN=${EC2TRAIN:-target/release/ec2train}
 if [[ $EC2TRAIN == target/release/ec2train ]]; then
-    cargo build --locked --release --quiet --bin ec2train
+    cargo build --locked --release --quiet --bins
 fi
 "$EC2TRAIN" export "$@"
 exec "$VENV/bin/python" scripts/export/check.py "$@"

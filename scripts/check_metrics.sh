@@ -12,7 +12,7 @@ if [[ ! -x .venv-metrics/bin/tensorboard ]]; then
     python3 -m venv .venv-metrics
     .venv-metrics/bin/pip install --quiet --disable-pip-version-check tensorboard==2.21.0 jsonschema==4.26.0
 fi
-cargo build --locked --quiet --release --bin ec2train
+cargo build --locked --quiet --release --bins
 
 work=$(mktemp --directory --tmpdir=/var/tmp)
 trap 'rm -rf --one-file-system "$work"' EXIT

@@ -50,12 +50,14 @@ folder=/home/ec2/$(basename "$archive" -x86_64.tar.gz)
 say "unpacked: $(du -sh "$root$folder" | cut -f 1)"
 
 # Every library comes from the bundle or from /lib.
-in_root ldd "$folder/ec2train" >"$root/libraries"
-if grep 'not found' "$root/libraries" >&2; then die "libraries are missing" 70; fi
-say "from the bundle: $(grep -o "$folder/lib/[^ ]*" "$root/libraries" | sed 's|.*/||' | sort | tr '\n' ' ')"
-if objdump -p "$root$folder/ec2train" | grep -E 'R(UN)?PATH' | grep --invert-match --quiet "[[:space:]]\$ORIGIN/lib\$"; then
-    die "the program looks for libraries in a folder of the machine that built it" 70
-fi
+for program in ec2train ec2train-torch; do
+    in_root ldd "$folder/$program" >"$root/libraries"
+    if grep 'not found' "$root/libraries" >&2; then die "$program: libraries are missing" 70; fi
+    say "$program: from the bundle: $(grep -o "$folder/lib/[^ ]*" "$root/libraries" | sed 's|.*/||' | sort | tr '\n' ' ')"
+    if objdump -p "$root$folder/$program" | grep -E 'R(UN)?PATH' | grep --invert-match --quiet "[[:space:]]\$ORIGIN/lib\$"; then
+        die "$program looks for libraries in a folder of the machine that built it" 70
+    fi
+done
 
 say "$(in_root "$folder/ec2train" --version)"
 start=$SECONDS
@@ -64,6 +66,9 @@ in_root bash -c 'cd "$1" && ./ec2train train --sample' bash "$folder"
 say "ec2train train --sample ended well after $((SECONDS - start)) s"
 # shellcheck disable=SC2016
 in_root bash -c 'cd "$1" && ./ec2train predict --sample "$(ls -d data/sample/images/test/*/* | head -n 1)"' bash "$folder"
+# What takes libtorch.
+# shellcheck disable=SC2016
+in_root bash -c 'cd "$1" && ./ec2train export --sample' bash "$folder"
 # shellcheck disable=SC2016
 in_root bash -c 'cd "$1" && scripts/install_schedule.sh --with cron --dry-run' bash "$folder"
 say "passed"

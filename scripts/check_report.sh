@@ -25,7 +25,7 @@ fi
 
 screenshots=$(mktemp --directory --tmpdir=/var/tmp)
 if [[ -z $report ]]; then
-    cargo build --locked --quiet --release --bin ec2train
+    cargo build --locked --quiet --release --bins
     work=$(mktemp --directory --tmpdir=/var/tmp)
     trap 'rm -rf --one-file-system "$work"' EXIT
     program=$PWD/target/release/ec2train

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'sample: %s\n' "$*" >&2; }
 
-cargo build --locked --release --bin ec2train --example mean_colour
+cargo build --locked --release --bins --example mean_colour
 rm -rf data/sample
 start=$SECONDS
 target/release/ec2train train --sample

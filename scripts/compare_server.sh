@@ -39,7 +39,7 @@ if $peers && [[ -z ${PYTHON:-} ]]; then
     PYTHON=$VENV/bin/python
 fi
 program=${EC2TRAIN:-target/release/ec2train}
-[[ -n ${EC2TRAIN:-} ]] || cargo build --locked --release --quiet --bin ec2train
+[[ -n ${EC2TRAIN:-} ]] || cargo build --locked --release --quiet --bins
 export IMAGE=${IMAGE:-$(find -L "$data/test" -name '*.jpg' | sort | sed -n 1p)}
 [[ -f $IMAGE ]] || die "no image: IMAGE names none, and $data/test holds none" 66
 MODEL_DIR=$(realpath "$model_dir")

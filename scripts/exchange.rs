@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ec2train::distributed::Topology;
-use ec2train::distributed::c10d::{Endpoint, Group, Store};
+use ec2train::distributed::c10d::{Endpoint, LibtorchStore, Store};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Where `torch.distributed.init_process_group("gloo")` looks for its peers in the store.
@@ -16,7 +16,7 @@ const LEN: usize = 1 << 20;
 
 fn main() -> Result<()> {
     let Topology { rank, world_size, master_addr, master_port, .. } = Topology::from_env()?;
-    let store = Store::connect(&Endpoint {
+    let store = LibtorchStore::connect(&Endpoint {
         host: &master_addr,
         port: master_port,
         is_server: rank == 0,
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
         timeout: TIMEOUT,
     })?;
     let address = Some("127.0.0.1");
-    let group = Group::connect(&store, PYTHONS_PREFIX, rank, world_size, address, TIMEOUT)?;
+    let group = store.group(PYTHONS_PREFIX, rank, world_size, address, TIMEOUT)?;
 
     let own = pattern(rank);
     let all: Vec<u8> = (0..world_size).flat_map(pattern).collect();

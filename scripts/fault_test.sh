@@ -28,7 +28,7 @@ while (($#)); do
 done
 RANDOM=$seed
 
-cargo build --locked --release --bin ec2train
+cargo build --locked --release --bins
 program=$PWD/target/release/ec2train
 scratch=$(mktemp --directory)
 reader=

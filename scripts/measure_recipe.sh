@@ -25,7 +25,7 @@ case "$#:${1-}" in
     *) die "usage: scripts/measure_recipe.sh ablate|compare [FOLDER]" 64 ;;
 esac
 use_venv "$VENV" "$REQUIREMENTS"
-cargo build --locked --release --quiet --bin ec2train --example recipe_features --example recipe_fit
+cargo build --locked --release --quiet --bins --example recipe_features --example recipe_fit
 mkdir -p "$WORK"
 target/release/ec2train train --sample >&2
 target/release/examples/recipe_features "$WORK/sample.safetensors"

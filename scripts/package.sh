@@ -29,7 +29,12 @@ done
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 program=${1:-ec2train}
-[[ $program == ec2train || $program == sagemaker ]] || die "there is no program $program to pack" 64
+case $program in
+    # The first goes on as the second where it takes libtorch.
+    ec2train) programs=(ec2train ec2train-torch) ;;
+    sagemaker) programs=(sagemaker) ;;
+    *) die "there is no program $program to pack" 64 ;;
+esac
 name=$program-$version
 archive=target/$name-x86_64.tar.gz
 mkdir -p target
@@ -42,9 +47,9 @@ mkdir -p "$bundle"/{lib,LICENSES}
 
 say "building"
 # In a folder of its own: this program does not look for libtorch where it was built.
-EC2TRAIN_BUNDLE=1 cargo build --locked --release --bin "$program" --target-dir target/bundle
-cp "target/bundle/release/$program" "$bundle/"
-strip "$bundle/$program"
+EC2TRAIN_BUNDLE=1 cargo build --locked --release "${programs[@]/#/--bin=}" --target-dir target/bundle
+cp "${programs[@]/#/target/bundle/release/}" "$bundle/"
+strip "${programs[@]/#/$bundle/}"
 
 # --- Its libraries --------------------------------------------------------------------------------
 
@@ -61,7 +66,7 @@ for pattern in "${LIBRARIES[@]}"; do
 done
 
 # Every library is in the bundle, or one that each Linux has.
-for file in "$bundle/$program" "$bundle"/lib/*; do
+for file in "${programs[@]/#/$bundle/}" "$bundle"/lib/*; do
     for library in $(needed_by "$file"); do
         case $library in
             libc.so.6 | libm.so.6 | libdl.so.2 | librt.so.1 | libpthread.so.0 | ld-linux-x86-64.so.2) ;;
@@ -74,7 +79,7 @@ done
 # Prints the highest version node with prefix $1 that a file of the bundle asks for, and the file.
 highest() {
     local file
-    for file in "$bundle/$program" "$bundle"/lib/*; do
+    for file in "${programs[@]/#/$bundle/}" "$bundle"/lib/*; do
         # Weak symbols may be missing.
         objdump --dynamic-syms "$file" | awk -v file="${file##*/}" -v prefix="$1_" '
             $0 !~ / w / && /\*UND\*/ && match($0, "\\(" prefix "[0-9.]+\\)") {

@@ -11,5 +11,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 program=${EC2TRAIN:-target/release/ec2train}
-[[ -n ${EC2TRAIN:-} ]] || cargo build --locked --release --quiet --bin ec2train
+[[ -n ${EC2TRAIN:-} ]] || cargo build --locked --release --quiet --bins
 exec python3 scripts/endpoint/soak.py "$program" "$@"

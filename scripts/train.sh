@@ -25,7 +25,7 @@ has_weights() { compgen -G 'data/weights/resnet50*.pth' || compgen -G 'data/weig
 ec2train=(cargo run --locked --release --quiet --bin ec2train --)
 
 say "building"
-cargo build --locked --release --bin ec2train
+cargo build --locked --release --bins
 
 status=0
 if ! has_data || ! has_weights; then

@@ -11,6 +11,7 @@ use ec2train::pipeline;
 use ec2train::run::signals;
 
 fn main() -> ExitCode {
+    ec2train::libtorch::link();
     let is_sample = std::env::args().any(|argument| argument == "--sample");
     let mut job = if is_sample { Job::sample() } else { Job::real() };
     job.hyperparameters.train_from = TrainFrom::Layer4;

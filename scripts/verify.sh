@@ -12,5 +12,5 @@ if [[ ! -x .venv-verify/bin/python ]]; then
     python3 -m venv .venv-verify
     .venv-verify/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 torchvision==0.28.0 pillow
 fi
-cargo build --release --quiet --bin ec2train --example transform_image
+cargo build --release --quiet --bins --example transform_image
 .venv-verify/bin/python scripts/verify.py "$@"

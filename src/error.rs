@@ -100,16 +100,14 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The command line asks for what this build leaves out. Exit code 64.
+    /// What is asked for takes libtorch, which this program is not linked with. Exit code 64.
     #[error(
-        "this build cannot write {what}: it has been built without the feature `{feature}`\n  \
-             `cargo build --release` builds the program with it."
+        "{what}: this program is not linked with libtorch\n  \
+             Put `ec2train-torch` beside it, which is: `cargo build --release` builds both."
     )]
-    NotBuiltIn {
+    NotLinked {
         /// What cannot be done.
         what: String,
-        /// The feature of Cargo.toml.
-        feature: &'static str,
     },
 
     /// The address to serve at cannot be had. Exit code 77 without permission, 73 otherwise.
@@ -196,7 +194,7 @@ impl Error {
             Error::Download { .. } | Error::Peer { .. } => 69,
             Error::Busy { .. } => 75,
             Error::Stopped(reason) => reason.exit_code(),
-            Error::NotBuiltIn { .. } | Error::Hyperparameter { .. } | Error::Usage { .. } => 64,
+            Error::NotLinked { .. } | Error::Hyperparameter { .. } | Error::Usage { .. } => 64,
             Error::Internal(_) => 70,
             Error::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => 77,

@@ -16,9 +16,12 @@
 //! the transform and the weights. They are computed once and kept on disk; every epoch after that
 //! works on features.
 //!
-//! Without the feature `torch` the engines that need libtorch are left out: those for CPUs with AMX,
-//! and for CPUs without AVX2. Without `native` all C++ is, and with it the engine in bf16 for CPUs
-//! with AVX512_BF16. Without `serve` there is no server.
+//! libtorch is there for a program that calls `libtorch::link`: the engines for CPUs with AMX and for CPUs
+//! without AVX2, training layer4, TorchScript, and several machines. The program `ec2train` does not, and
+//! goes on as `ec2train-torch` where it takes one of them.
+//!
+//! Without the feature `torch` there is no such program. Without `native` there is no C++ at all, and with it
+//! no engine in bf16 for CPUs with AVX512_BF16. Without `serve` there is no server.
 
 pub mod config;
 pub mod error;
@@ -62,6 +65,8 @@ pub mod sagemaker;
 
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "torch")]
+pub mod libtorch;
 #[cfg(feature = "serve")]
 pub mod serving;
 

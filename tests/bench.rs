@@ -8,6 +8,8 @@ use ec2train::bench::{Plan, Report, append, run};
 use ec2train::model::backbone::Engine;
 
 fn report() -> Report {
+    #[cfg(feature = "torch")]
+    ec2train::libtorch::link();
     let plan = Plan {
         budget: Duration::ZERO,
         min_rounds: 1,

@@ -55,6 +55,8 @@ fn let_files_settle() {
 
 #[test]
 fn only_what_is_missing_changed_or_damaged_is_computed_and_the_model_is_the_same() {
+    #[cfg(feature = "torch")]
+    ec2train::libtorch::link();
     let working_dir = WorkingDir::new();
     let_files_settle();
     let first = train(&working_dir);

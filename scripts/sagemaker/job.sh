@@ -6,7 +6,7 @@
 # folder that has them; without it they are built.
 use_programs() {
     local dir=${PROGRAMS:-target/release}
-    [[ -n ${PROGRAMS:-} ]] || cargo build --locked --quiet --release --bin ec2train --bin sagemaker
+    [[ -n ${PROGRAMS:-} ]] || cargo build --locked --quiet --release --bins
     # Read where this file is sourced.
     # shellcheck disable=SC2034
     ec2train=$(realpath "$dir/ec2train") sagemaker=$(realpath "$dir/sagemaker")

@@ -30,27 +30,31 @@ impl ValueEnum for Format {
     }
 }
 
+impl Arguments {
+    /// Whether a format that is asked for is written by libtorch.
+    pub fn needs_libtorch(&self) -> bool {
+        self.formats.is_empty() || self.formats.iter().any(|format| format.needs_libtorch())
+    }
+}
+
 pub fn run(job: &Job, arguments: &Arguments) -> Result<()> {
     let model = artifact::load(&job.model_dir)?;
     let formats = match arguments.formats.as_slice() {
-        [] => all_built_in(),
+        [] => all_possible(),
         chosen => chosen.to_vec(),
     };
     let exported = export::export(&model, &formats, &job.export_dir())?;
     print(&exported.iter().map(line).collect::<String>())
 }
 
-fn all_built_in() -> Vec<Format> {
-    let (built_in, others): (Vec<_>, Vec<_>) =
-        Format::ALL.into_iter().partition(|format| format.is_built_in());
+fn all_possible() -> Vec<Format> {
+    let has_libtorch = export::torchscript::SAVE_MODULE.get().is_some();
+    let (possible, others): (Vec<_>, Vec<_>) =
+        Format::ALL.into_iter().partition(|format| has_libtorch || !format.needs_libtorch());
     for format in others {
-        log::warn!(
-            "{} is left out: this build cannot write {}, which takes the feature `torch`",
-            format.file_name(),
-            format.name()
-        );
+        log::warn!("{} is left out: libtorch writes {}", format.file_name(), format.name());
     }
-    built_in
+    possible
 }
 
 fn line(Exported { format, path, num_bytes }: &Exported) -> String {

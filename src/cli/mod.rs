@@ -4,7 +4,9 @@ mod bench;
 mod check;
 mod evaluate;
 mod export;
+mod hand_over;
 mod predict;
+mod program;
 #[cfg(feature = "serve")]
 mod serve;
 mod status;
@@ -15,10 +17,15 @@ use std::io::{self, Write};
 use clap::{Parser, Subcommand};
 use rustix::fs::FileType;
 
+use crate::config::TrainFrom;
+use crate::distributed::Topology;
 use crate::error::{Action, Error, Result};
 use crate::job::Job;
+use crate::model::backbone::Engine;
 use crate::run::{console, signals};
 use crate::{config, fetch, sample};
+
+pub use program::main;
 
 /// Trains an image classifier by transfer learning on a CPU machine.
 ///
@@ -84,6 +91,26 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether what the command line asks for takes libtorch on this machine, or is faster with it.
+    fn needs_libtorch(&self) -> bool {
+        match self.command.as_ref().unwrap_or(&Command::Train) {
+            Command::Train => {
+                config::TRAIN_FROM == TrainFrom::Layer4
+                    || Topology::from_env().is_ok_and(|topology| topology.world_size > 1)
+                    || Engine::fastest_needs_libtorch()
+            }
+            Command::Evaluate { .. } | Command::Predict(_) => Engine::fastest_needs_libtorch(),
+            #[cfg(feature = "serve")]
+            Command::Serve { .. } => Engine::fastest_needs_libtorch(),
+            Command::Export(arguments) => arguments.needs_libtorch(),
+            // Of every engine that runs here.
+            Command::Bench { .. } => true,
+            Command::Check { .. } | Command::Status { .. } | Command::Fetch | Command::Sample => {
+                false
+            }
+        }
+    }
+
     /// Does what the command line asks for.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::beat::{Beat, FINISHED};
-use super::c10d;
+use super::c10d::Group;
 use super::heartbeat::Heartbeat;
 use super::peer::Peer;
 use super::rendezvous::{self, key, own_address, pause};
@@ -37,7 +37,7 @@ const FORCED_LIMIT: Duration = Duration::from_millis(100);
 pub struct ProcessGroup {
     topology: Topology,
     heartbeat: Heartbeat,
-    gloo: Arc<Mutex<c10d::Group>>,
+    gloo: Arc<Mutex<Box<dyn Group>>>,
     num_meetings: AtomicU64,
     num_bytes: AtomicU64,
 }
@@ -64,7 +64,7 @@ impl ProcessGroup {
         let store = meeting.store;
         let connect = move || {
             let address = address.as_ref().map(IpAddr::to_string);
-            c10d::Group::connect(&store, &prefix, rank, world_size, address.as_deref(), timeout)
+            store.group(&prefix, rank, world_size, address.as_deref(), timeout)
         };
         let connected = heartbeat.waiting(|| wait_for(connect));
         let gloo = connected.map_err(|error| blame(topology, error))?;
@@ -194,12 +194,12 @@ impl ProcessGroup {
 
     fn collective(
         &self,
-        run: impl FnOnce(&c10d::Group) -> Result<Vec<u8>> + Send + 'static,
+        run: impl FnOnce(&dyn Group) -> Result<Vec<u8>> + Send + 'static,
     ) -> Result<Vec<u8>> {
         let gloo = self.gloo.clone();
         let result = self.heartbeat.waiting(|| {
             // The lock only says whose turn it is.
-            wait_for(move || run(&gloo.lock().unwrap_or_else(PoisonError::into_inner)))
+            wait_for(move || run(&**gloo.lock().unwrap_or_else(PoisonError::into_inner)))
         });
         let bytes = result.map_err(|error| blame(&self.topology, error))?;
         self.num_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::beat::{Beat, FINISHED, Failure, LEFT, Silence};
-use super::c10d::{Endpoint, Store};
+use super::c10d::{self, Endpoint, Store};
 use super::peer::Peer;
 use super::rendezvous::key;
 use super::topology::Topology;
@@ -63,7 +63,7 @@ impl Heartbeat {
     ///
     /// # Errors
     /// When the store is gone.
-    pub(super) fn begin(store: &Store, topology: &Topology) -> Result<()> {
+    pub(super) fn begin(store: &dyn Store, topology: &Topology) -> Result<()> {
         store.set(&key(topology, "beat", topology.rank), &encode(&Beat::default())?)
     }
 
@@ -72,7 +72,7 @@ impl Heartbeat {
     /// # Errors
     /// When the store is gone, or the system gives no threads.
     pub(super) fn start(topology: &Topology, master: &str, peers: Vec<Peer>) -> Result<Self> {
-        let store = Store::connect(&Endpoint {
+        let store = c10d::connect(&Endpoint {
             host: master,
             port: topology.master_port,
             is_server: false,
@@ -96,7 +96,7 @@ impl Heartbeat {
         });
         let (beating, watching) = (shared.clone(), shared.clone());
         spawn("heartbeat", move || {
-            beating.beat(&store);
+            beating.beat(&*store);
             beating.is_over.store(true, Ordering::Relaxed);
         })?;
         spawn("heartbeat-watch", move || watching.watch())?;
@@ -196,7 +196,7 @@ impl Shared {
     }
 
     /// The first thread.
-    fn beat(&self, store: &Store) {
+    fn beat(&self, store: &dyn Store) {
         // Of its beats and of its images.
         let mut silences = vec![[Silence::default(); 2]; self.peers.len()];
         let mut last = Instant::now();
@@ -228,7 +228,12 @@ impl Shared {
     }
 
     /// Tells and asks once.
-    fn round(&self, store: &Store, silences: &mut [[Silence; 2]], elapsed: f64) -> Result<Round> {
+    fn round(
+        &self,
+        store: &dyn Store,
+        silences: &mut [[Silence; 2]],
+        elapsed: f64,
+    ) -> Result<Round> {
         let (own, failure) = {
             let mut state = self.lock();
             state.own.count += 1;
@@ -269,7 +274,7 @@ impl Shared {
         Ok(Round::Quiet)
     }
 
-    fn read_others(&self, store: &Store) -> Result<Vec<Beat>> {
+    fn read_others(&self, store: &dyn Store) -> Result<Vec<Beat>> {
         let keys: Vec<String> = (0..self.peers.len()).map(|rank| self.beat_key(rank)).collect();
         let beats: Vec<Beat> =
             store.get(&keys)?.iter().map(|bytes| decode(bytes)).collect::<Result<_>>()?;
@@ -278,13 +283,13 @@ impl Shared {
     }
 
     /// Writes down why the run failed. Returns what is written there: somebody may have been first.
-    fn tell(&self, store: &Store, failure: &Failure) -> Result<Failure> {
+    fn tell(&self, store: &dyn Store, failure: &Failure) -> Result<Failure> {
         let bytes = encode(failure)?;
         decode(&store.set_if_absent(&key(&self.topology, "failure", 0), &bytes)?)
     }
 
     /// Ends the run of this process because another one failed.
-    fn leave(&self, store: &Store, failure: Failure) {
+    fn leave(&self, store: &dyn Store, failure: Failure) {
         if self.lock().own.meeting >= FINISHED {
             return;
         }

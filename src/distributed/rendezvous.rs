@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::c10d::{Endpoint, Store};
+use super::c10d::{self, Endpoint, Store};
 use super::peer::Peer;
 use super::topology::Topology;
 use crate::config::RENDEZVOUS_TIMEOUT;
@@ -22,7 +22,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The store, and who is there.
 pub(super) struct Meeting {
-    pub(super) store: Store,
+    pub(super) store: Box<dyn Store>,
     /// Where the store is, for another connection to it.
     pub(super) master: String,
     /// By rank.
@@ -37,7 +37,7 @@ pub(super) struct Meeting {
 /// or another process has taken this rank; [`Error::Stopped`].
 pub(super) fn meet(
     topology: &Topology,
-    before: impl FnOnce(&Store) -> Result<()>,
+    before: impl FnOnce(&dyn Store) -> Result<()>,
 ) -> Result<Meeting> {
     let deadline = Instant::now() + RENDEZVOUS_TIMEOUT;
     let is_server = topology.rank == 0 && !topology.has_agent;
@@ -47,7 +47,7 @@ pub(super) fn meet(
         let reached = reach(topology, deadline)?;
         (reached.master.to_string(), Some(reached))
     };
-    let store = Store::connect(&Endpoint {
+    let store = c10d::connect(&Endpoint {
         host: &master,
         port: topology.master_port,
         is_server,
@@ -55,7 +55,7 @@ pub(super) fn meet(
         timeout: REQUEST_TIMEOUT,
     })
     .map_err(|error| refused(topology, is_server, &error))?;
-    before(&store)?;
+    before(&*store)?;
     let own = Peer {
         rank: topology.rank,
         host: topology.host.clone(),
@@ -63,8 +63,8 @@ pub(super) fn meet(
         address: address.as_ref().map(|reached| reached.own),
         master: address.as_ref().map(|reached| reached.master),
     };
-    show(&store, topology, &own)?;
-    let peers = wait_for_all(&store, topology, deadline)?;
+    show(&*store, topology, &own)?;
+    let peers = wait_for_all(&*store, topology, deadline)?;
     Ok(Meeting { store, master, peers })
 }
 
@@ -165,7 +165,7 @@ fn refused(topology: &Topology, is_server: bool, error: &Error) -> Error {
     }
 }
 
-fn show(store: &Store, topology: &Topology, own: &Peer) -> Result<()> {
+fn show(store: &dyn Store, topology: &Topology, own: &Peer) -> Result<()> {
     let written = to_json(own)?;
     let there = store.set_if_absent(&key(topology, "peer", own.rank), &written)?;
     if there == written {
@@ -183,7 +183,7 @@ fn show(store: &Store, topology: &Topology, own: &Peer) -> Result<()> {
     })
 }
 
-fn wait_for_all(store: &Store, topology: &Topology, deadline: Instant) -> Result<Vec<Peer>> {
+fn wait_for_all(store: &dyn Store, topology: &Topology, deadline: Instant) -> Result<Vec<Peer>> {
     let keys: Vec<String> =
         (0..topology.world_size).map(|rank| key(topology, "peer", rank)).collect();
     let mut line_due = Instant::now() + LINE_INTERVAL;

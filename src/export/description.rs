@@ -49,7 +49,6 @@ impl<'a> Description<'a> {
     }
 
     /// As a JSON object.
-    #[cfg(feature = "torch")]
     pub(super) fn json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(internal)
     }

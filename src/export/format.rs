@@ -18,12 +18,9 @@ impl Format {
     pub const ALL: [Format; 4] =
         [Format::Safetensors, Format::Onnx, Format::TorchScript, Format::SageMaker];
 
-    /// Whether this build can write it.
-    pub const fn is_built_in(self) -> bool {
-        match self {
-            Format::Safetensors | Format::Onnx => true,
-            Format::TorchScript | Format::SageMaker => cfg!(feature = "torch"),
-        }
+    /// Whether libtorch writes it.
+    pub const fn needs_libtorch(self) -> bool {
+        matches!(self, Format::TorchScript | Format::SageMaker)
     }
 
     /// As on the command line.

@@ -3,10 +3,8 @@
 mod description;
 mod format;
 pub mod onnx;
-#[cfg(feature = "torch")]
 mod sagemaker;
-#[cfg(feature = "torch")]
-mod torchscript;
+pub mod torchscript;
 mod write;
 
 pub use format::Format;

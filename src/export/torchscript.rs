@@ -1,23 +1,29 @@
 //! The network as a TorchScript archive.
 
+#[cfg(feature = "torch")]
+mod trace;
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
-use tch::{CModule, Device, Kind, TchError, Tensor};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::description::Description;
 use crate::artifact::{METADATA_FILE, TrainedModel};
 use crate::atomic_file;
-use crate::config::CROP;
 use crate::error::{Action, Error, Result};
-use crate::model::backbone::LibtorchBackbone;
-use crate::model::head::Head;
 
-/// Name of the module's class.
-const CLASS_NAME: &str = "ResNet50";
+#[cfg(feature = "torch")]
+pub use trace::save_module;
+
+/// Writes the module of a model into a file.
+pub type SaveModule = fn(&TrainedModel, &Path) -> Result<()>;
+
+/// Set once by a program that is linked with libtorch.
+pub static SAVE_MODULE: OnceLock<SaveModule> = OnceLock::new();
 
 /// Replaces `path` with the module: `[N, 3, 224, 224]` f32, normalized, to logits `[N, classes]`, for
 /// any N, in eval mode with batch norms folded and weights channels-last. `torch.jit.load` reads it;
@@ -37,37 +43,12 @@ pub(super) fn replace(model: &TrainedModel, path: &Path) -> Result<()> {
 
 /// The same, into a file that nobody reads yet.
 pub(super) fn write(model: &TrainedModel, path: &Path) -> Result<()> {
-    let module = trace(model)?;
-    module.save(path).map_err(io::Error::other).map_err(Error::io(Action::Write, path))?;
+    let save_module = SAVE_MODULE.get().ok_or_else(|| Error::NotLinked {
+        what: format!("{} cannot be written", path.display()),
+    })?;
+    save_module(model, path)?;
     let json = Description::of(&model.metadata).json()?;
     append(path, &json).map_err(Error::io(Action::Write, path))
-}
-
-fn trace(model: &TrainedModel) -> Result<CModule> {
-    let backbone = LibtorchBackbone::new(&model.state_dict, 1)?;
-    let head = Head::from_state_dict(&model.state_dict)?;
-    let weight = Tensor::f_from_slice(&head.weight)?.f_view([head.num_classes() as i64, -1])?;
-    let bias = Tensor::f_from_slice(&head.bias)?;
-    let logits = |images: &Tensor| -> Result<Tensor, TchError> {
-        backbone.features(images)?.f_linear(&weight, Some(&bias)) // [N, classes]
-    };
-    let side = i64::from(CROP);
-    let image = Tensor::f_zeros([1, 3, side, side], (Kind::Float, Device::Cpu))?;
-    let mut failure = None;
-    // The trace must be ended, or every later one of this thread would fail.
-    let mut compute = |inputs: &[Tensor]| match logits(&inputs[0]) {
-        Ok(logits) => vec![logits],
-        Err(error) => {
-            failure = Some(error);
-            Vec::new()
-        }
-    };
-    let module =
-        tch::no_grad(|| CModule::create_by_tracing(CLASS_NAME, "forward", &[image], &mut compute));
-    match failure {
-        Some(error) => Err(error.into()),
-        None => Ok(module?),
-    }
 }
 
 /// Adds model.json where `torch.jit.load(.., _extra_files)` looks, and puts all on disk.

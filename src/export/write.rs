@@ -8,9 +8,7 @@ use prost::Message;
 
 use super::description::Description;
 use super::format::Format;
-use super::onnx;
-#[cfg(feature = "torch")]
-use super::{sagemaker, torchscript};
+use super::{onnx, sagemaker, torchscript};
 use crate::artifact::TrainedModel;
 use crate::atomic_file;
 use crate::disk_space;
@@ -37,7 +35,7 @@ pub struct Exported {
 ///
 /// # Errors
 /// [`Error::Io`] with the path; [`Error::Busy`] when another export writes there;
-/// [`Error::Stopped`]; [`Error::NotBuiltIn`]. The files written before it are whole.
+/// [`Error::Stopped`]; [`Error::NotLinked`]. The files written before it are whole.
 pub fn export(model: &TrainedModel, formats: &[Format], dir: &Path) -> Result<Vec<Exported>> {
     atomic_file::create_dir(dir)?;
     let _lock = lock(dir)?;
@@ -70,15 +68,8 @@ fn write(model: &TrainedModel, format: Format, path: &Path) -> Result<()> {
             let bytes = onnx::model(state_dict, metadata)?.encode_to_vec();
             atomic_file::replace(path, |file| file.write_all(&bytes))
         }
-        #[cfg(feature = "torch")]
         Format::TorchScript => torchscript::replace(model, path),
-        #[cfg(feature = "torch")]
         Format::SageMaker => sagemaker::replace(model, path),
-        #[cfg(not(feature = "torch"))]
-        Format::TorchScript | Format::SageMaker => Err(Error::NotBuiltIn {
-            what: format!("{} as {}", path.display(), format.name()),
-            feature: "torch",
-        }),
     }
 }
 

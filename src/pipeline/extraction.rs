@@ -38,7 +38,6 @@ pub(super) struct Extracted {
 }
 
 /// Layer4's inputs of the train and valid splits.
-#[cfg_attr(not(feature = "torch"), expect(dead_code))]
 pub(super) struct Activations {
     pub(super) store: ActivationStore,
     /// Content and view of each row of the first two of [`Extracted::splits`].

@@ -3,18 +3,19 @@
 use super::extraction::Activations;
 use crate::config::TrainFrom;
 use crate::error::{Error, Result};
+use crate::features::ActivationSplit;
 use crate::job::Job;
-#[cfg(feature = "torch")]
 use crate::model::head::Head;
 use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::status::StatusWriter;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::fine_tune::{FINE_TUNE, FineTuned};
 use crate::train::fit::{Epoch, Fitted};
 
 /// Trains layer4 with the head of `fitted`, which it replaces along with the history. Returns the
 /// tensors that differ from those of `weights`: none when the head alone had the lowest validation
 /// loss.
-#[cfg(feature = "torch")]
 pub(super) fn run(
     job: &Job,
     weights: &Weights,
@@ -22,13 +23,11 @@ pub(super) fn run(
     [train, valid]: [&[usize]; 2],
     fitted: &mut Fitted,
     status: &StatusWriter,
-    on_epoch: impl FnMut(&Epoch) -> Result<()>,
+    mut on_epoch: impl FnMut(&Epoch) -> Result<()>,
 ) -> Result<StateDict> {
-    use crate::features::ActivationSplit;
-    use crate::model::layer4::Layer4;
-    use crate::train::checkpoint::Checkpoint;
-    use crate::train::fine_tune::{FineTuned, fine_tune};
-
+    let fine_tune = FINE_TUNE
+        .get()
+        .ok_or_else(|| Error::Internal("layer4 cannot be trained without libtorch".into()))?;
     let num_epochs = fitted.history.len() + job.hyperparameters.layer4.max_epochs;
     status.stage("epochs of layer4", num_epochs);
     let Activations { store, rows } = activations;
@@ -37,16 +36,15 @@ pub(super) fn run(
         ActivationSplit { store, rows: train_rows, targets: train },
         ActivationSplit { store, rows: valid_rows, targets: valid },
     ];
-    let network = Layer4::new(&weights.load()?, &fitted.head)?;
     let mut checkpoint = Checkpoint::after_every_epoch(&job.layer4_checkpoint_path());
     let FineTuned { mut tensors, best_epoch, history } = fine_tune(
-        &network,
+        &weights.load()?,
         fitted,
         splits,
         &job.hyperparameters,
         job.num_workers,
         &mut checkpoint,
-        on_epoch,
+        &mut on_epoch,
     )?;
     if !tensors.is_empty() {
         fitted.head = Head::from_state_dict(&tensors)?;
@@ -57,28 +55,15 @@ pub(super) fn run(
     Ok(tensors)
 }
 
-#[cfg(not(feature = "torch"))]
-pub(super) fn run(
-    _: &Job,
-    _: &Weights,
-    _: &Activations,
-    _: [&[usize]; 2],
-    _: &mut Fitted,
-    _: &StatusWriter,
-    _: impl FnMut(&Epoch) -> Result<()>,
-) -> Result<StateDict> {
-    Err(Error::Internal("layer4 cannot be trained without libtorch".into()))
-}
-
-/// Passes where this build can train what `job` asks for.
+/// Passes where this program can train what `job` asks for.
 pub(super) fn require_support(job: &Job) -> Result<()> {
-    if cfg!(feature = "torch") || job.hyperparameters.train_from == TrainFrom::Head {
+    if FINE_TUNE.get().is_some() || job.hyperparameters.train_from == TrainFrom::Head {
         return Ok(());
     }
     Err(Error::bad_data(
         "src/config.rs",
-        "TRAIN_FROM is Layer4, which this build cannot train: it was made without libtorch",
-        "Build with the feature `torch`, or set TRAIN_FROM to Head.",
+        "TRAIN_FROM is Layer4, which this program cannot train: it is not linked with libtorch",
+        "Put `ec2train-torch` beside it, which `cargo build --release` makes, or set TRAIN_FROM to Head.",
     ))
 }
 

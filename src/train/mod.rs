@@ -2,7 +2,6 @@
 
 mod best_points;
 pub mod checkpoint;
-#[cfg(feature = "torch")]
 pub mod fine_tune;
 pub mod fit;
 #[cfg(feature = "torch")]

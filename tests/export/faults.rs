@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::common::{ec2train, in_own_mounts, sorted_entries, text};
 use super::files::{EXPORT_DIR, copy_of_model, exported};
@@ -148,19 +149,25 @@ const FORMATS: &[(&str, &str)] = &[
     ("sagemaker", "model.tar.gz"),
 ];
 
-#[cfg(not(feature = "torch"))]
 #[test]
-fn a_build_without_libtorch_says_what_it_leaves_out() {
+fn a_program_that_stands_alone_says_what_it_leaves_out() {
     let dir = tempfile::tempdir().unwrap();
     copy_of_model(dir.path());
-    let output = ec2train(dir.path(), &["export", "torchscript"]);
-    assert_eq!(output.status.code(), Some(64));
+    let program = dir.path().join("ec2train");
+    fs::copy(env!("CARGO_BIN_EXE_ec2train"), &program).unwrap();
+    let ec2train = |arguments: &[&str]| {
+        Command::new(&program).args(arguments).current_dir(dir.path()).output().unwrap()
+    };
+    let output = ec2train(&["export", "torchscript"]);
     let error = text(&output.stderr);
-    assert!(error.contains("cannot write") && error.contains("feature `torch`"), "{error}");
-    let output = ec2train(dir.path(), &["export"]);
-    assert!(output.status.success());
+    assert_eq!(output.status.code(), Some(64), "{error}");
+    assert!(error.contains("goes on without libtorch: there is no "), "{error}");
+    assert!(error.contains("model.pt cannot be written: this program is not linked"), "{error}");
+    let output = ec2train(&["export"]);
     let warnings = text(&output.stderr);
+    assert!(output.status.success(), "{warnings}");
     assert!(warnings.contains("model.pt is left out"), "{warnings}");
     assert!(warnings.contains("model.tar.gz is left out"), "{warnings}");
     assert!(!dir.path().join(EXPORT_DIR).join("model.pt").exists());
+    assert!(dir.path().join(EXPORT_DIR).join("model.onnx").exists());
 }

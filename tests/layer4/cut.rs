@@ -9,6 +9,7 @@ use crate::formula::{pixels, state_dict};
 
 #[test]
 fn layer4_goes_on_where_each_engine_was_cut() {
+    ec2train::libtorch::link();
     let state_dict = state_dict();
     let head = Head::from_state_dict(&state_dict).unwrap();
     let network = Layer4::new(&state_dict, &head).unwrap();

@@ -21,6 +21,7 @@ use ec2train::train::fit::{Hyperparameters, Layer4Hyperparameters};
 
 /// The main job in a folder, with a head that layer4's epochs can still improve.
 fn job(dir: &Path, train_from: TrainFrom, max_epochs: usize) -> Job {
+    ec2train::libtorch::link();
     Job {
         data_dir: dir.join("data/dogImages"),
         weights_dir: dir.join("data/weights"),

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-use super::Endpoint;
+use super::{Endpoint, Group, Store};
 use crate::error::{Error, Result};
 use crate::seam::checked;
 
@@ -104,19 +104,18 @@ unsafe extern "C" {
     ) -> bool;
 }
 
-/// A connection to a `TCPStore`: small values under names, for all processes of a run. It lives as
-/// long as the process, as does the server where this process is the one that keeps it.
+/// A `TCPStore`.
 #[derive(Debug)]
-pub struct Store(NonNull<Opaque>);
+pub struct LibtorchStore(NonNull<Opaque>);
 
 // SAFETY: c10d's stores take a lock for every request and are bound to no thread.
-unsafe impl Send for Store {}
+unsafe impl Send for LibtorchStore {}
 
-impl Store {
-    /// Connects, or opens the store where this process is the server.
+impl LibtorchStore {
+    /// As [`connect`](super::connect).
     ///
     /// # Errors
-    /// [`Error::Internal`] with what c10d says, as when the port is taken, or at the timeout.
+    /// [`Error::Internal`] with what c10d says.
     pub fn connect(endpoint: &Endpoint) -> Result<Self> {
         let host = c_string(endpoint.host)?;
         let mut store = ptr::null_mut();
@@ -133,14 +132,12 @@ impl Store {
                 capacity,
             )
         })?;
-        owned(store).map(Store)
+        owned(store).map(LibtorchStore)
     }
+}
 
-    /// Puts `bytes` under `key`.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when the server is gone.
-    pub fn set(&self, key: &str, bytes: &[u8]) -> Result<()> {
+impl Store for LibtorchStore {
+    fn set(&self, key: &str, bytes: &[u8]) -> Result<()> {
         let key = c_string(key)?;
         // SAFETY: the store is never freed; `key` and `bytes` live through the call.
         checked(LIBRARY, |message, capacity| unsafe {
@@ -155,11 +152,7 @@ impl Store {
         })
     }
 
-    /// Puts `bytes` under `key` unless something is there, and returns what is there then.
-    ///
-    /// # Errors
-    /// As [`Store::set`].
-    pub fn set_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    fn set_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Vec<u8>> {
         let key = c_string(key)?;
         let mut there: Vec<Vec<u8>> = Vec::new();
         // SAFETY: as in `set`; `keep` is given the list that it expects.
@@ -178,11 +171,7 @@ impl Store {
         Ok(there.pop().unwrap_or_default())
     }
 
-    /// Whether something is under `key`.
-    ///
-    /// # Errors
-    /// As [`Store::set`].
-    pub fn is_set(&self, key: &str) -> Result<bool> {
+    fn is_set(&self, key: &str) -> Result<bool> {
         let key = c_string(key)?;
         let mut is_set = false;
         // SAFETY: as in `set`.
@@ -192,11 +181,7 @@ impl Store {
         Ok(is_set)
     }
 
-    /// What is under each of `keys`; waits for those that are not there yet.
-    ///
-    /// # Errors
-    /// As [`Store::set`]; at the timeout.
-    pub fn get(&self, keys: &[String]) -> Result<Vec<Vec<u8>>> {
+    fn get(&self, keys: &[String]) -> Result<Vec<Vec<u8>>> {
         let keys = keys.iter().map(|key| c_string(key)).collect::<Result<Vec<CString>>>()?;
         let pointers: Vec<*const c_char> = keys.iter().map(|key| key.as_ptr()).collect();
         let mut values: Vec<Vec<u8>> = Vec::new();
@@ -214,38 +199,22 @@ impl Store {
         })?;
         Ok(values)
     }
-}
 
-/// A `ProcessGroupGloo`: every rank calls the same functions in the same order. It lives as long as
-/// the process: what may still hang in it when a run is given up must not be freed.
-#[derive(Debug)]
-pub struct Group(NonNull<Opaque>, usize);
-
-// SAFETY: c10d's process groups are bound to no thread.
-unsafe impl Send for Group {}
-
-impl Group {
-    /// Connects `rank` with the `num_ranks - 1` others, which find each other in `store` below
-    /// `prefix`. Listens at `address`, or, without one, where `GLOO_SOCKET_IFNAME` says. `timeout`
-    /// holds for this and for every collective.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] with what c10d says, as at the timeout.
-    pub fn connect(
-        store: &Store,
+    fn group(
+        &self,
         prefix: &str,
         rank: usize,
         num_ranks: usize,
         address: Option<&str>,
         timeout: Duration,
-    ) -> Result<Self> {
+    ) -> Result<Box<dyn Group>> {
         let prefix = c_string(prefix)?;
         let address = address.map(c_string).transpose()?;
         let mut group = ptr::null_mut();
         // SAFETY: the store is never freed; the strings live through the call.
         checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_group(
-                store.0.as_ptr(),
+                self.0.as_ptr(),
                 prefix.as_ptr(),
                 int(rank),
                 int(num_ranks),
@@ -256,25 +225,33 @@ impl Group {
                 capacity,
             )
         })?;
-        owned(group).map(|group| Group(group, num_ranks))
+        let pointer = owned(group)?;
+        Ok(Box::new(LibtorchGroup { pointer, num_ranks }))
+    }
+}
+
+/// A `ProcessGroupGloo`.
+#[derive(Debug)]
+struct LibtorchGroup {
+    pointer: NonNull<Opaque>,
+    num_ranks: usize,
+}
+
+// SAFETY: c10d's process groups are bound to no thread.
+unsafe impl Send for LibtorchGroup {}
+
+impl Group for LibtorchGroup {
+    fn num_ranks(&self) -> usize {
+        self.num_ranks
     }
 
-    /// Processes in it.
-    pub fn num_ranks(&self) -> usize {
-        self.1
-    }
-
-    /// `[num_ranks, L]`: the `[L]` bytes of every rank, of which all have as many.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when a rank is gone, or at the timeout.
-    pub fn all_gather(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        let mut out = vec![0; self.1 * bytes.len()];
+    fn all_gather(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut out = vec![0; self.num_ranks * bytes.len()];
         // SAFETY: the group is never freed; `out` has room for all ranks' bytes. The call returns
         // when they are no longer used.
         checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_all_gather(
-                self.0.as_ptr(),
+                self.pointer.as_ptr(),
                 bytes.as_ptr(),
                 bytes.len(),
                 out.as_mut_ptr(),
@@ -285,16 +262,12 @@ impl Group {
         Ok(out)
     }
 
-    /// The same at `root`; elsewhere as many zeros.
-    ///
-    /// # Errors
-    /// As [`Group::all_gather`].
-    pub fn gather(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>> {
-        let mut out = vec![0; self.1 * bytes.len()];
+    fn gather(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>> {
+        let mut out = vec![0; self.num_ranks * bytes.len()];
         // SAFETY: as in `all_gather`.
         checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_gather(
-                self.0.as_ptr(),
+                self.pointer.as_ptr(),
                 bytes.as_ptr(),
                 bytes.len(),
                 int(root),
@@ -306,15 +279,11 @@ impl Group {
         Ok(out)
     }
 
-    /// Overwrites `bytes` with those of `root`, of which all ranks have as many.
-    ///
-    /// # Errors
-    /// As [`Group::all_gather`].
-    pub fn broadcast(&self, bytes: &mut [u8], root: usize) -> Result<()> {
+    fn broadcast(&self, bytes: &mut [u8], root: usize) -> Result<()> {
         // SAFETY: as in `all_gather`.
         checked(LIBRARY, |message, capacity| unsafe {
             ec2train_c10d_broadcast(
-                self.0.as_ptr(),
+                self.pointer.as_ptr(),
                 bytes.as_mut_ptr(),
                 bytes.len(),
                 int(root),

@@ -1,10 +1,8 @@
 //! One face for all engines.
 
+use super::Precision;
 use super::engine::Engine;
-#[cfg(feature = "torch")]
-use super::libtorch::LibtorchBackbone;
-#[cfg(feature = "torch")]
-use super::onednn::{OnednnBackbone, Precision};
+use super::libtorch_engines::{self, LibtorchNetwork};
 use super::simd::{Scratch, SimdBackbone};
 use crate::error::Result;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
@@ -24,10 +22,7 @@ enum Weights {
     Simd(SimdBackbone<Isa>),
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     SimdBf16(SimdBackbone<Bf16>),
-    #[cfg(feature = "torch")]
-    Onednn(OnednnBackbone),
-    #[cfg(feature = "torch")]
-    Libtorch(LibtorchBackbone),
+    Libtorch(Box<dyn LibtorchNetwork>),
 }
 
 /// A handle on the weights with the buffers that one thread needs.
@@ -36,13 +31,10 @@ pub struct Worker(WorkerWeights);
 
 #[derive(Debug)]
 enum WorkerWeights {
-    Simd(SimdBackbone<Isa>, Scratch<f32>),
+    Simd(SimdBackbone<Isa>, Box<Scratch<f32>>),
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    SimdBf16(SimdBackbone<Bf16>, Scratch<Pair>),
-    #[cfg(feature = "torch")]
-    Onednn(OnednnBackbone),
-    #[cfg(feature = "torch")]
-    Libtorch(LibtorchBackbone),
+    SimdBf16(SimdBackbone<Bf16>, Box<Scratch<Pair>>),
+    Libtorch(Box<dyn LibtorchNetwork>),
 }
 
 impl Backbone {
@@ -50,24 +42,19 @@ impl Backbone {
     /// [`StateDict::check`] against [`crate::model::resnet::tensor_specs`].
     ///
     /// # Errors
-    /// When a tensor is missing, or libtorch fails, as it does without memory.
+    /// When a tensor is missing, or libtorch fails, as it does without memory, or is needed and not linked.
     pub fn new(engine: Engine, state_dict: &StateDict, batch: usize) -> Result<Self> {
-        // The other engines have weights for one size of batch.
-        let _ = batch;
         let weights = match engine {
             Engine::Simd(isa) => Weights::Simd(SimdBackbone::new(isa, state_dict)?),
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Engine::SimdBf16(bf16) => Weights::SimdBf16(SimdBackbone::new(bf16, state_dict)?),
-            #[cfg(feature = "torch")]
             Engine::OnednnBf16 => {
-                Weights::Onednn(OnednnBackbone::new(state_dict, Precision::Bf16, batch)?)
+                Weights::Libtorch(libtorch_engines::fused(state_dict, Precision::Bf16, batch)?)
             }
-            #[cfg(feature = "torch")]
             Engine::OnednnFp32 => {
-                Weights::Onednn(OnednnBackbone::new(state_dict, Precision::Fp32, batch)?)
+                Weights::Libtorch(libtorch_engines::fused(state_dict, Precision::Fp32, batch)?)
             }
-            #[cfg(feature = "torch")]
-            Engine::Libtorch => Weights::Libtorch(LibtorchBackbone::new(state_dict, batch)?),
+            Engine::Libtorch => Weights::Libtorch(libtorch_engines::plain(state_dict, batch)?),
         };
         Ok(Backbone { engine, weights })
     }
@@ -80,14 +67,11 @@ impl Backbone {
     /// What another thread needs to compute; the weights are shared.
     pub fn worker(&self) -> Worker {
         Worker(match &self.weights {
-            Weights::Simd(backbone) => WorkerWeights::Simd(backbone.clone(), Scratch::default()),
+            Weights::Simd(backbone) => WorkerWeights::Simd(backbone.clone(), Box::default()),
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Weights::SimdBf16(backbone) => {
-                WorkerWeights::SimdBf16(backbone.clone(), Scratch::default())
+                WorkerWeights::SimdBf16(backbone.clone(), Box::default())
             }
-            #[cfg(feature = "torch")]
-            Weights::Onednn(backbone) => WorkerWeights::Onednn(backbone.share()),
-            #[cfg(feature = "torch")]
             Weights::Libtorch(backbone) => WorkerWeights::Libtorch(backbone.share()),
         })
     }
@@ -124,9 +108,6 @@ impl Worker {
                 backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }
-            #[cfg(feature = "torch")]
-            WorkerWeights::Onednn(backbone) => backbone.forward(pixels, features, cut),
-            #[cfg(feature = "torch")]
             WorkerWeights::Libtorch(backbone) => backbone.forward(pixels, features, cut),
         }
     }

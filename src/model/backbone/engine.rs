@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-#[cfg(feature = "torch")]
-use super::onednn::{Precision, is_supported};
+use super::Precision;
+use super::instructions::require_instructions;
+use super::libtorch_engines::{LIBTORCH_ENGINES, is_supported};
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use crate::kernels::bf16::Bf16;
 use crate::kernels::isa::Isa;
@@ -13,7 +14,6 @@ use crate::kernels::isa::Isa;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// oneDNN's fused convolutions in bf16, for CPUs with AMX.
-    #[cfg(feature = "torch")]
     OnednnBf16,
     /// This program's own kernels, bf16 with sums in f32, for CPUs with AVX512_BF16.
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
@@ -21,10 +21,8 @@ pub enum Engine {
     /// This program's own kernels, f32.
     Simd(Isa),
     /// oneDNN's fused convolutions in f32.
-    #[cfg(feature = "torch")]
     OnednnFp32,
     /// libtorch's plain convolutions in f32, which run on every CPU.
-    #[cfg(feature = "torch")]
     Libtorch,
 }
 
@@ -32,7 +30,6 @@ impl Engine {
     /// Those that this CPU runs at a useful speed, the fastest first.
     pub fn supported() -> Vec<Engine> {
         let mut engines = Vec::new();
-        #[cfg(feature = "torch")]
         if is_supported(Precision::Bf16) {
             engines.push(Engine::OnednnBf16);
         }
@@ -42,11 +39,10 @@ impl Engine {
             own.insert(usize::from(!bf16.is_faster_than_f32()), Engine::SimdBf16(bf16));
         }
         engines.append(&mut own);
-        #[cfg(feature = "torch")]
-        {
-            if is_supported(Precision::Fp32) {
-                engines.push(Engine::OnednnFp32);
-            }
+        if is_supported(Precision::Fp32) {
+            engines.push(Engine::OnednnFp32);
+        }
+        if LIBTORCH_ENGINES.get().is_some() {
             engines.push(Engine::Libtorch);
         }
         engines
@@ -54,14 +50,11 @@ impl Engine {
 
     /// The first of [`Engine::supported`], without trying the others.
     pub fn fastest() -> Engine {
-        #[cfg(feature = "torch")]
-        {
-            if is_supported(Precision::Bf16) {
-                return Engine::OnednnBf16;
-            }
-            if Isa::supported().is_empty() {
-                return Engine::Libtorch;
-            }
+        if is_supported(Precision::Bf16) {
+            return Engine::OnednnBf16;
+        }
+        if Isa::supported().is_empty() && LIBTORCH_ENGINES.get().is_some() {
+            return Engine::Libtorch;
         }
         #[cfg(all(feature = "native", target_arch = "x86_64"))]
         if let Some(bf16) = Bf16::detect().filter(|bf16| bf16.is_faster_than_f32()) {
@@ -70,19 +63,19 @@ impl Engine {
         Engine::Simd(Isa::fastest())
     }
 
+    /// Whether this CPU's fastest engine is one that computes with libtorch.
+    pub fn fastest_needs_libtorch() -> bool {
+        require_instructions(Precision::Bf16).is_ok() || Isa::supported().is_empty()
+    }
+
     /// Whether its weights serve one size of batch: fewer images take as long.
     pub fn packs_for_one_batch(self) -> bool {
-        #[cfg(feature = "torch")]
-        if matches!(self, Engine::OnednnBf16 | Engine::OnednnFp32) {
-            return true;
-        }
-        false
+        matches!(self, Engine::OnednnBf16 | Engine::OnednnFp32)
     }
 
     /// As in model.json: the precision, then what computes.
     pub fn name(self) -> &'static str {
         match self {
-            #[cfg(feature = "torch")]
             Engine::OnednnBf16 => "bf16-onednn-amx",
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Engine::SimdBf16(_) => "bf16-avx512",
@@ -91,9 +84,7 @@ impl Engine {
             #[cfg(target_arch = "x86_64")]
             Engine::Simd(Isa::Avx2(_)) => "fp32-avx2",
             Engine::Simd(Isa::Portable) => "fp32-portable",
-            #[cfg(feature = "torch")]
             Engine::OnednnFp32 => "fp32-onednn",
-            #[cfg(feature = "torch")]
             Engine::Libtorch => "fp32-libtorch",
         }
     }

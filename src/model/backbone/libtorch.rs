@@ -6,6 +6,7 @@
 use tch::{Kind, Tensor};
 
 use super::layout::{channels_last, copy_cut};
+use super::libtorch_engines::LibtorchNetwork;
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
@@ -107,6 +108,16 @@ impl LibtorchBackbone {
             }
             Ok(())
         })
+    }
+}
+
+impl LibtorchNetwork for LibtorchBackbone {
+    fn share(&self) -> Box<dyn LibtorchNetwork> {
+        Box::new(LibtorchBackbone::share(self))
+    }
+
+    fn forward(&self, pixels: &[f32], features: &mut [f32], cut: Option<&mut [u16]>) -> Result<()> {
+        LibtorchBackbone::forward(self, pixels, features, cut)
     }
 }
 

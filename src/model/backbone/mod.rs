@@ -2,12 +2,15 @@
 
 mod dispatch;
 mod engine;
+mod instructions;
 #[cfg(feature = "torch")]
 mod layout;
 #[cfg(feature = "torch")]
 mod libtorch;
+mod libtorch_engines;
 #[cfg(feature = "torch")]
 mod onednn;
+mod precision;
 mod simd;
 #[cfg(feature = "torch")]
 mod threads;
@@ -18,6 +21,8 @@ pub use engine::Engine;
 pub(super) use layout::channels_last;
 #[cfg(feature = "torch")]
 pub use libtorch::LibtorchBackbone;
+pub use libtorch_engines::{LIBTORCH_ENGINES, LibtorchEngines, LibtorchNetwork};
 #[cfg(feature = "torch")]
-pub use onednn::{OnednnBackbone, Precision, Unsupported, check_support, is_supported};
+pub use onednn::{OnednnBackbone, Unsupported, check_support, is_supported};
+pub use precision::Precision;
 pub use simd::{Scratch, SimdBackbone};

@@ -6,12 +6,12 @@
 mod convolution;
 mod support;
 
-use std::fmt;
-
 use tch::{Kind, Tensor};
 
 use self::convolution::{Geometry, PackedConv};
+use super::Precision;
 use super::layout::{channels_last, copy_cut};
+use super::libtorch_engines::LibtorchNetwork;
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::{Error, Result};
@@ -22,34 +22,10 @@ use crate::run::heap;
 
 pub use self::support::{Unsupported, check_support, is_supported};
 
-/// What weights and activations are kept in. Sums are taken in f32 in either.
-///
-/// In bf16 each of these is rounded to nearest even, once: pixels, folded weights and biases, and
-/// each convolution's result after bias, residual and relu. The pooled features are the f32 means
-/// of bf16 values and are not rounded again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// 24 bits of mantissa.
-    Fp32,
-    /// 8 bits of mantissa; what AMX multiplies.
-    Bf16,
-}
-
-impl Precision {
-    fn kind(self) -> Kind {
-        match self {
-            Precision::Fp32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::Fp32 => "fp32",
-            Precision::Bf16 => "bf16",
-        })
+fn kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::Fp32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
     }
 }
 
@@ -144,7 +120,7 @@ impl OnednnBackbone {
         let missing = self.batch as i64 - x.size()[0];
         // Of the last dimension first, a pair each: N is the fourth.
         let x = if missing == 0 { x } else { x.f_constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])? };
-        let x = x.f_to_kind(self.precision.kind())?;
+        let x = x.f_to_kind(kind(self.precision))?;
         let x = x.f_permute([0, 3, 1, 2])?; // [batch, 3, 224, 224], channels last
         let x = self.stem.forward_relu(&x)?;
         let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
@@ -157,6 +133,16 @@ impl OnednnBackbone {
             x = block.forward(x)?;
         }
         Ok(x.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?)
+    }
+}
+
+impl LibtorchNetwork for OnednnBackbone {
+    fn share(&self) -> Box<dyn LibtorchNetwork> {
+        Box::new(OnednnBackbone::share(self))
+    }
+
+    fn forward(&self, pixels: &[f32], features: &mut [f32], cut: Option<&mut [u16]>) -> Result<()> {
+        OnednnBackbone::forward(self, pixels, features, cut)
     }
 }
 
@@ -208,7 +194,7 @@ struct Packer<'a> {
 impl Packer<'_> {
     fn pack(&mut self, conv_norm: &ConvNorm) -> Result<PackedConv> {
         let folded = fold(self.state_dict, conv_norm)?;
-        let kind = self.precision.kind();
+        let kind = kind(self.precision);
         let [out_channels, in_channels, kernel, stride, padding] = [
             conv_norm.out_channels,
             conv_norm.in_channels,

@@ -1,12 +1,12 @@
 //! Whether this CPU and this libtorch run the fused operators.
 
-use std::fs;
-
 use tch::{Kind, Tensor};
 
-use super::Precision;
 use super::convolution::{Geometry, PackedConv, request_amx};
+use super::kind;
 use crate::error::Result;
+use crate::model::backbone::Precision;
+use crate::model::backbone::instructions::require_instructions;
 use crate::model::backbone::layout::channels_last;
 
 /// Why a precision cannot be used here, in words for the log.
@@ -27,11 +27,7 @@ pub fn is_supported(precision: Precision) -> bool {
 /// When the CPU lacks the instructions without which `precision` is no gain, when
 /// `ONEDNN_MAX_CPU_ISA` or the operating system withholds them, or when the trial fails.
 pub fn check_support(precision: Precision) -> Result<(), Unsupported> {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    // oneDNN's own variable and the older name that it still reads.
-    let cap = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"].iter().find_map(std::env::var_os);
-    let cap = cap.map(|cap| cap.to_string_lossy().into_owned());
-    check_instructions(precision, &cpuinfo, cap.as_deref()).map_err(Unsupported)?;
+    require_instructions(precision).map_err(Unsupported)?;
     if precision == Precision::Bf16 && !request_amx().map_err(|why| Unsupported(why.to_string()))? {
         return Err(Unsupported("the operating system does not give the AMX registers".into()));
     }
@@ -41,36 +37,6 @@ pub fn check_support(precision: Precision) -> Result<(), Unsupported> {
             "the trial convolutions are off by {errors:?} of their largest values"
         ))),
         Err(error) => Err(Unsupported(format!("the trial convolution failed: {error}"))),
-    }
-}
-
-/// `cpuinfo` is `/proc/cpuinfo`, `cap` the ISA that oneDNN is told to stay within.
-fn check_instructions(
-    precision: Precision,
-    cpuinfo: &str,
-    cap: Option<&str>,
-) -> Result<(), String> {
-    let needed = match precision {
-        // With AVX alone oneDNN fuses into its SSE4.1 kernels only, and plain ones are faster.
-        Precision::Fp32 => "avx2",
-        // On AVX-512 without AMX bf16 takes four times as long as f32.
-        Precision::Bf16 => "amx_bf16",
-    };
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-    if !flags.split_whitespace().any(|flag| flag == needed) {
-        return Err(format!("this CPU has no {needed}"));
-    }
-    let withheld = |cap: &str| {
-        let cap = cap.to_ascii_uppercase();
-        let whole = ["", "ALL", "DEFAULT"].contains(&cap.as_str());
-        match precision {
-            Precision::Fp32 => ["SSE41", "AVX"].contains(&cap.as_str()),
-            Precision::Bf16 => !whole && !cap.contains("AMX"),
-        }
-    };
-    match cap {
-        Some(cap) if withheld(cap) => Err(format!("oneDNN may use no more than {cap}")),
-        _ => Ok(()),
     }
 }
 
@@ -93,7 +59,7 @@ fn trial_errors(precision: Precision) -> Result<[f64; 2]> {
         let expected = x.f_conv2d(&weight, Some(&bias), [1, 1], [1, 1], [1, 1], 1)?;
         let expected_sum = expected.f_relu()?.f_add(&expected)?.f_relu()?;
 
-        let kind = precision.kind();
+        let kind = kind(precision);
         let [x, weight] = [channels_last(&x)?, channels_last(&weight)?];
         let [x, weight, bias] =
             [x.f_to_kind(kind)?, weight.f_to_kind(kind)?, bias.f_to_kind(kind)?];
@@ -124,37 +90,6 @@ fn largest_difference(found: &Tensor, expected: &Tensor) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const AVX2: &str = "processor\t: 0\nflags\t\t: fpu avx avx2 fma\nbugs\t\t: spectre_v1\n";
-    const AMX: &str = "flags\t\t: avx avx2 avx512f avx512bw amx_bf16 amx_tile\n";
-
-    fn why_not(precision: Precision, cpuinfo: &str, cap: Option<&str>) -> String {
-        check_instructions(precision, cpuinfo, cap).unwrap_err()
-    }
-
-    #[test]
-    fn f32_needs_avx2_and_bf16_needs_amx() {
-        assert_eq!(check_instructions(Precision::Fp32, AVX2, None), Ok(()));
-        assert_eq!(check_instructions(Precision::Bf16, AMX, None), Ok(()));
-        assert_eq!(why_not(Precision::Bf16, AVX2, None), "this CPU has no amx_bf16");
-        let old = "flags\t\t: fpu sse4_1 avx\n";
-        assert_eq!(why_not(Precision::Fp32, old, None), "this CPU has no avx2");
-        assert_eq!(why_not(Precision::Fp32, "", None), "this CPU has no avx2");
-    }
-
-    #[test]
-    fn a_capped_onednn_has_only_what_the_cap_leaves() {
-        for cap in ["AVX512_CORE", "avx512_core_bf16", "AVX2", "SSE41"] {
-            let why = why_not(Precision::Bf16, AMX, Some(cap));
-            assert_eq!(why, format!("oneDNN may use no more than {cap}"));
-        }
-        for cap in ["AVX512_CORE_AMX", "AVX10_1_512_AMX_FP16", "ALL", "default", ""] {
-            assert_eq!(check_instructions(Precision::Bf16, AMX, Some(cap)), Ok(()), "{cap}");
-        }
-        assert_eq!(check_instructions(Precision::Fp32, AMX, Some("AVX512_CORE")), Ok(()));
-        assert_eq!(check_instructions(Precision::Fp32, AMX, Some("AVX2")), Ok(()));
-        assert!(why_not(Precision::Fp32, AMX, Some("AVX")).contains("AVX"));
-    }
 
     #[test]
     fn the_trial_is_exact_in_f32_where_it_can_run() {
