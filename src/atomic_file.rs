@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
 
 use tempfile::{NamedTempFile, TempDir};
 
@@ -29,10 +30,10 @@ pub fn replace(
 ///
 /// # Errors
 /// As [`replace`]; those of `read`.
-pub fn replace_and_read<T: Send>(
+pub fn replace_and_read<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
-    read: impl FnOnce(&Path) -> Result<T> + Send,
+    read: impl FnOnce(&Path) -> Result<T>,
 ) -> Result<T> {
     let dir = parent(path);
     let temporary = temporary_in(dir).map_err(Error::io(Action::Create, path))?;
@@ -40,8 +41,15 @@ pub fn replace_and_read<T: Send>(
     let file = write(&mut writer)
         .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
         .map_err(Error::io(Action::Write, path))?;
-    let (synced, found) = rayon::join(|| file.sync_all(), || read(temporary.path()));
-    synced.map_err(Error::io(Action::Write, path))?;
+    // On a thread of its own, which only waits.
+    let (synced, found) = thread::scope(|scope| {
+        let synced = scope.spawn(|| file.sync_all());
+        let found = read(temporary.path());
+        (synced.join(), found)
+    });
+    synced
+        .map_err(|_| Error::Internal(format!("writing {} panicked", path.display())))?
+        .map_err(Error::io(Action::Write, path))?;
     let found = found?;
     temporary.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
     sync_dir(dir)?;

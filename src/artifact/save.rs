@@ -18,29 +18,36 @@ use crate::train::fit::Epoch;
 const OVERHEAD_BYTES: u64 = 1 << 20;
 
 /// Writes model.pth, model.json and history.jsonl into the folder `dir` as plain files, and completes
-/// `metadata.model_sha256`. They are on disk when it returns.
+/// `metadata.model_sha256`. They are on disk when it returns. Calls `meanwhile` while the model's file is on
+/// its way, and returns what that made.
 ///
 /// Each is replaced as a whole, but one after the other: what readers look at meanwhile is replaced
 /// by [`publish`](super::publish).
 ///
 /// # Errors
 /// [`Error::Io`] with the path; [`Error::Stopped`].
-pub fn save(
+pub fn save<T: Send>(
     dir: &Path,
     state_dict: &StateDict,
     metadata: &mut Metadata,
     history: &[Epoch],
-) -> Result<()> {
+    meanwhile: impl FnOnce() -> T + Send,
+) -> Result<T> {
     signals::check()?;
     let model_path = dir.join(MODEL_FILE);
-    (metadata.model_sha256, _) = atomic_file::replace_and_read(
+    let (sha256, made) = atomic_file::replace_and_read(
         &model_path,
         |file| state_dict.save_pth(file),
-        digest::of_file,
+        |unfinished| {
+            let (digest, made) = rayon::join(|| digest::of_file(unfinished), meanwhile);
+            Ok((digest?.0, made))
+        },
     )?;
+    metadata.model_sha256 = sha256;
     write_lines(&dir.join(HISTORY_FILE), history)?;
     let text = serde_json::to_string_pretty(metadata).map_err(|error| internal(&error))?;
-    atomic_file::replace(&dir.join(METADATA_FILE), |file| writeln!(file, "{text}"))
+    atomic_file::replace(&dir.join(METADATA_FILE), |file| writeln!(file, "{text}"))?;
+    Ok(made)
 }
 
 /// What [`save`] will take on disk at most, with a head of `num_classes` on a backbone whose file has

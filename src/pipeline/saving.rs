@@ -18,7 +18,7 @@ use crate::features::FeatureMatrix;
 use crate::job::Job;
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
-use crate::report::RunRecord;
+use crate::report::{self, Draft, RunRecord};
 use crate::run::host::{self, Host};
 use crate::run::signals;
 use crate::run::watch::{Observed, Watch};
@@ -67,9 +67,10 @@ impl Finished<'_> {
         let verdict = artifact::judge(standing, &metadata);
         report_verdict(verdict, &self.metrics.test);
         let history = &self.fit.fitted.history;
-        let add_files = |dir: &Path, metadata: &Metadata| {
+        let draft = |unhashed: &Metadata| report::draft(&self.record(unhashed, &observed));
+        let add_files = |dir: &Path, metadata: &Metadata, draft: Draft| {
             journal.write_files(dir, history, verdict.is_promoted());
-            crate::report::write(dir, &self.record(metadata, &observed));
+            report::write(dir, &self.record(metadata, &observed), draft);
         };
         let model_path = artifact::publish(
             &job.model_dir,
@@ -77,6 +78,7 @@ impl Finished<'_> {
             &mut metadata,
             history,
             verdict,
+            draft,
             add_files,
         )
         .map_err(|error| disk_space::explain(error, needed_bytes))?;

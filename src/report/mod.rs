@@ -19,4 +19,4 @@ mod write;
 pub use calibration::{Bin, Calibration};
 pub use confusion::{ClassMeasure, ConfusedPair, Confusion};
 pub use predictions::{Prediction, predict};
-pub use write::{RunRecord, write};
+pub use write::{Draft, RunRecord, draft, write};

@@ -17,16 +17,16 @@ const STYLE: &str = include_str!("style.css");
 /// Makes tables sortable; the page is whole without it.
 const SCRIPT: &str = include_str!("sort.js");
 
-/// The report of a run.
+/// All sections but the last, which has the hash of the model.
 ///
 /// # Errors
 /// [`Error::Internal`](crate::error::Error::Internal) when a plot cannot be drawn.
-pub(super) fn render(run: &RunRecord) -> Result<Markup> {
+pub(super) fn sections(run: &RunRecord) -> Result<Vec<Section>> {
     let metadata = run.metadata;
     let predictions = predict(run.head, run.test, metadata.temperature.unwrap_or(1.0));
     let confusion = Confusion::new(metadata.class_names.len(), &predictions);
     let calibration = Calibration::new(&predictions);
-    let sections = [
+    Ok(vec![
         sections::comparison(run),
         sections::learning(run)?,
         sections::confused_pairs(run, &predictions, &confusion),
@@ -35,10 +35,15 @@ pub(super) fn render(run: &RunRecord) -> Result<Markup> {
         sections::calibration(&calibration, metadata.temperature)?,
         sections::data(run)?,
         sections::machine(run)?,
-        sections::origin(run),
-    ];
+    ])
+}
+
+/// The page of a run with `sections`, to which it adds the last.
+pub(super) fn render(run: &RunRecord, mut sections: Vec<Section>) -> Markup {
+    let metadata = run.metadata;
+    sections.push(sections::origin(run));
     let title = format!("Training of {}", metadata.created.strftime("%F %H:%M UTC"));
-    Ok(html! {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -78,7 +83,7 @@ pub(super) fn render(run: &RunRecord) -> Result<Markup> {
                 script { (PreEscaped(SCRIPT)) }
             }
         }
-    })
+    }
 }
 
 /// Nothing is loaded from anywhere, and no script runs but the one of this page.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::page;
+use super::sections::Section;
 use crate::artifact::{Metadata, REPORT_FILE};
 use crate::atomic_file;
 use crate::data::image_folder::{ImageFolder, Sample, Split};
@@ -49,18 +50,27 @@ impl<'a> RunRecord<'a> {
     }
 }
 
-/// Writes the report into `dir`. A run is none the worse without one: what goes wrong is a warning.
-pub fn write(dir: &Path, run: &RunRecord) {
+/// What of a report takes long, and does not need the model's hash.
+#[derive(Debug)]
+pub struct Draft(Result<Vec<Section>>);
+
+/// Draws plots and pictures. `run.metadata` may lack `model_sha256` yet.
+pub fn draft(run: &RunRecord) -> Draft {
     let started = Instant::now();
-    match try_write(&dir.join(REPORT_FILE), run) {
-        Ok(()) => log::debug!("the report took {} ms", started.elapsed().as_millis()),
-        Err(error) => log::warn!("this run will have no report: {error}"),
-    }
+    // The model is not safe yet, and no plot is worth it.
+    let sections = panic::catch_unwind(AssertUnwindSafe(|| page::sections(run)))
+        .unwrap_or_else(|_| Err(Error::Internal("a part of the report cannot be drawn".into())));
+    log::debug!("the report took {} ms", started.elapsed().as_millis());
+    Draft(sections)
 }
 
-fn try_write(path: &Path, run: &RunRecord) -> Result<()> {
-    // The model is not safe yet, and no plot is worth it.
-    let page = panic::catch_unwind(AssertUnwindSafe(|| page::render(run)))
-        .unwrap_or_else(|_| Err(Error::Internal(format!("cannot make {}", path.display()))))?;
-    atomic_file::replace_unsynced(path, page.into_string().as_bytes())
+/// Writes the report into `dir`. A run is none the worse without one: what goes wrong is a warning.
+pub fn write(dir: &Path, run: &RunRecord, draft: Draft) {
+    let written = draft.0.and_then(|sections| {
+        let page = page::render(run, sections).into_string();
+        atomic_file::replace_unsynced(&dir.join(REPORT_FILE), page.as_bytes())
+    });
+    if let Err(error) = written {
+        log::warn!("this run will have no report: {error}");
+    }
 }

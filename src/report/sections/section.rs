@@ -3,6 +3,7 @@
 use maud::Markup;
 
 /// A part of the page with a heading.
+#[derive(Debug)]
 pub(in crate::report) struct Section {
     /// Unique in the page.
     pub(in crate::report) id: &'static str,
