@@ -23,9 +23,15 @@ fn main() {
     }
 }
 
-/// The products in bf16. Only this file is compiled for the CPUs it is called on.
+/// What needs a C++ compiler alone.
 #[cfg(feature = "native")]
 fn compile_kernels() {
+    cc::Build::new()
+        .cpp(true)
+        .file("native/heap.cpp")
+        .extra_warnings(true)
+        .compile("ec2train_heap");
+    // The products in bf16. Only this file is compiled for the CPUs it is called on.
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
         let mut build = cc::Build::new();
         for name in ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16"] {
@@ -68,8 +74,5 @@ fn compile_native(libtorch_lib: &std::path::Path) {
         .extra_warnings(true);
     build.clone().file("native/sgd.cpp").opt_level(3).compile("ec2train_native_loops");
     // Here the work is done inside libtorch: more would only take longer to compile.
-    build
-        .files(["native/onednn.cpp", "native/c10d.cpp", "native/heap.cpp"])
-        .opt_level(1)
-        .compile("ec2train_native");
+    build.files(["native/onednn.cpp", "native/c10d.cpp"]).opt_level(1).compile("ec2train_native");
 }

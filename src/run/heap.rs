@@ -1,9 +1,9 @@
 //! Memory that was freed but is still held.
 
-/// Gives it back to the operating system, as far as the C library can; nothing without the `torch`
+/// Gives it back to the operating system, as far as the C library can; nothing without the `native`
 /// feature. A thread's heap otherwise stays as large as it ever was, also when the thread has ended.
 pub fn trim() {
-    #[cfg(feature = "torch")]
+    #[cfg(feature = "native")]
     trim_of_libc();
 }
 
@@ -17,14 +17,15 @@ pub fn keep() {
 }
 
 // native/heap.cpp
-#[cfg(feature = "torch")]
+#[cfg(feature = "native")]
 #[allow(unsafe_code)]
 unsafe extern "C" {
     fn ec2train_heap_trim();
+    #[cfg(feature = "torch")]
     fn ec2train_heap_keep();
 }
 
-#[cfg(feature = "torch")]
+#[cfg(feature = "native")]
 #[allow(unsafe_code)]
 fn trim_of_libc() {
     // SAFETY: takes nothing, and may be called at any time by any thread.
