@@ -1,6 +1,6 @@
 //! The kernels against sums taken in f64, for each instruction set of this CPU.
 
-use ec2train::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm};
+use ec2train::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm, gemm_of_first};
 use ec2train::kernels::gemm_transposed::gemm_transposed;
 use ec2train::kernels::isa::Isa;
 use ec2train::kernels::pool::{average_pool, max_pool};
@@ -53,6 +53,16 @@ impl Rows<f32> for Scattered {
     }
 }
 
+/// Rows of `len` values, filled up to `padded` with zeros.
+fn pad(values: &[f32], len: usize, padded: usize) -> Vec<f32> {
+    let rows = values.chunks(len).map(|row| {
+        let mut row = row.to_vec();
+        row.resize(padded, 0.0);
+        row
+    });
+    rows.flatten().collect()
+}
+
 fn relu(value: f64, relu: bool) -> f64 {
     if relu { value.max(0.0) } else { value }
 }
@@ -65,13 +75,13 @@ proptest! {
         seed in any::<u64>(),
         num_rows in 1..60usize,
         num_segments in 1..12usize,
-        segment_len in 1..300usize,
-        num_panels in 1..4usize,
+        segment_len in 1..200usize,
+        num_outputs in 1..100usize,
         has_bias in any::<bool>(),
         add in any::<bool>(),
         with_relu in any::<bool>(),
     ) {
-        let (num_outputs, depth) = (32 * num_panels, num_segments * segment_len);
+        let depth = num_segments * segment_len;
         let rows = Scattered {
             values: values(seed, num_rows * num_segments * (segment_len + 3)),
             num_rows,
@@ -94,13 +104,20 @@ proptest! {
             })
             .collect();
 
+        // For each instruction set filled up to whole vectors, which may be half a panel.
         let mut results = Vec::new();
-        for isa in Isa::supported() {
-            let packed = PackedWeights::new(isa, num_segments, segment_len, num_outputs, |segment, place, output| {
-                weights[(segment * segment_len + place) * num_outputs + output]
+        for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
+            let padded = num_outputs.next_multiple_of(isa.lanes());
+            let packed = PackedWeights::new(isa, num_segments, segment_len, padded, |segment, place, output| {
+                let depth = segment * segment_len + place;
+                if output < num_outputs { weights[depth * num_outputs + output] } else { 0.0 }
             });
-            let mut out = before.clone();
+            let mut bias = bias.clone();
+            bias.resize(if has_bias { padded } else { 0 }, 0.0);
+            let mut out = pad(&before, num_outputs, padded);
             gemm(isa, &rows, &packed, Epilogue { bias: &bias, add, relu: with_relu }, &mut out);
+            let out: Vec<f32> =
+                out.chunks(padded).flat_map(|row| &row[..num_outputs]).copied().collect();
             assert_close(&out, &expected, depth, 1.0);
             results.push(out);
         }
@@ -113,26 +130,60 @@ proptest! {
     fn a_product_of_a_transposed_matrix_has_the_same_bits(
         seed in any::<u64>(),
         num_rows in 1..60usize,
+        more_rows in 0..3usize,
         depth in 1..100usize,
-        num_panels in 1..4usize,
+        num_outputs in 1..100usize,
     ) {
-        let num_outputs = 32 * num_panels;
         let rows = values(seed, num_rows * depth);
         let columns: Vec<f32> =
             (0..depth * num_rows).map(|i| rows[i % num_rows * depth + i / num_rows]).collect();
-        let weights = values(seed ^ 1, depth * num_outputs);
-        for isa in Isa::supported() {
+        for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
+            let num_outputs = num_outputs.next_multiple_of(isa.lanes());
+            let weights = values(seed ^ 1, depth * num_outputs);
             let packed = PackedWeights::new(isa, 1, depth, num_outputs, |_, d, output| {
                 weights[d * num_outputs + output]
             });
             let at_once = PackedWeights::of_matrix(isa, &weights, num_outputs);
             prop_assert_eq!(at_once.values(), packed.values());
-            let mut expected = vec![f32::NAN; num_rows * num_outputs];
+            let mut product = vec![f32::NAN; num_rows * num_outputs];
             let epilogue = Epilogue { bias: &[], add: false, relu: false };
             let plain = Contiguous { values: &rows, row_len: depth };
-            gemm(isa, &plain, &packed, epilogue, &mut expected);
+            gemm(isa, &plain, &packed, epilogue, &mut product);
+            let mut doubled = product.clone();
+            gemm(isa, &plain, &packed, Epilogue { add: true, ..epilogue }, &mut doubled);
+            // Packed, with rows after the last one that are left as they are.
+            let mut out = PackedWeights::zeros(isa, num_rows + more_rows, num_outputs);
+            out.values_mut().fill(7.0);
+            for (add, product) in [(false, product), (true, doubled)] {
+                gemm_transposed(isa, &columns, num_rows, &packed, add, out.values_mut());
+                let more = vec![7.0; more_rows * num_outputs];
+                let expected = [product, more].concat();
+                let expected = PackedWeights::of_matrix(isa, &expected, num_outputs);
+                prop_assert_eq!(out.values(), expected.values(), "{}", isa.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_of_a_part_of_the_depth_is_that_of_the_part(
+        seed in any::<u64>(),
+        num_rows in 1..30usize,
+        depth in 1..60usize,
+        more in 0..5usize,
+        num_outputs in 1..100usize,
+    ) {
+        let rows = values(seed, num_rows * depth);
+        let rows = Contiguous { values: &rows, row_len: depth };
+        for isa in Isa::supported() {
+            let num_outputs = num_outputs.next_multiple_of(isa.lanes());
+            let weights = values(seed ^ 1, (depth + more) * num_outputs);
+            let whole = PackedWeights::of_matrix(isa, &weights, num_outputs);
+            let part = PackedWeights::of_matrix(isa, &weights[..depth * num_outputs], num_outputs);
+            let epilogue = Epilogue { bias: &[], add: false, relu: false };
+            let mut expected = vec![f32::NAN; num_rows * num_outputs];
+            gemm(isa, &rows, &part, epilogue, &mut expected);
             let mut out = vec![f32::NAN; num_rows * num_outputs];
-            gemm_transposed(isa, &columns, num_rows, &packed, &mut out);
+            gemm_of_first(isa, &rows, depth, &whole, epilogue, &mut out);
             prop_assert_eq!(&out, &expected, "{}", isa.name());
         }
     }

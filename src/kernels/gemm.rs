@@ -25,11 +25,12 @@ const ROWS_BYTES: usize = 192 << 10;
 /// a panel stay in the L2 cache.
 const SEGMENTS_DEPTH: usize = 512;
 
-/// The right matrix `[depth, outputs]`, cut into panels of outputs.
+/// The right matrix `[depth, outputs]`, cut into panels of outputs. The last one may be half as wide.
 #[derive(Debug, Clone)]
 pub struct PackedWeights {
     /// `[outputs / panel, depth, panel]` f32.
     values: Vec<f32>,
+    /// Outputs in a panel: two vectors.
     panel: usize,
     num_outputs: usize,
     segment_len: usize,
@@ -37,7 +38,7 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// Packs `weight(segment, place, output)` for `isa`; `num_outputs` is a multiple of the panel, two vectors.
+    /// Packs `weight(segment, place, output)` for `isa`; `num_outputs` fills whole vectors.
     pub fn new(
         isa: Isa,
         num_segments: usize,
@@ -46,31 +47,26 @@ impl PackedWeights {
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let panel = PANEL_VECTORS * isa.lanes();
-        assert_eq!(num_outputs % panel, 0, "outputs are not a multiple of {panel}");
+        assert_eq!(num_outputs % isa.lanes(), 0, "outputs do not fill whole vectors");
         let mut values = vec![0.0; num_segments * segment_len * num_outputs];
         packing::fill(&mut values, num_segments, segment_len, panel, weight);
         PackedWeights { values, panel, num_outputs, segment_len, num_segments }
     }
 
-    /// Packs `[depth, num_outputs]`; `num_outputs` is a multiple of the panel.
+    /// Packs `[depth, num_outputs]`; `num_outputs` fills whole vectors.
     pub fn of_matrix(isa: Isa, matrix: &[f32], num_outputs: usize) -> Self {
         let mut packed = PackedWeights::zeros(isa, matrix.len() / num_outputs, num_outputs);
-        let PackedWeights { panel, segment_len, .. } = packed;
-        assert_eq!(num_outputs % panel, 0, "outputs are not a multiple of {panel}");
-        let panels = packed.values.chunks_exact_mut((segment_len * panel).max(1));
-        for (first, lines) in (0..).step_by(panel).zip(panels) {
-            let rows = matrix.chunks_exact(num_outputs);
-            for (line, row) in lines.chunks_exact_mut(panel).zip(rows) {
-                line.copy_from_slice(&row[first..first + panel]);
-            }
+        assert_eq!(packed.num_outputs, num_outputs, "outputs do not fill whole vectors");
+        for (place, row) in matrix.chunks_exact(num_outputs).enumerate() {
+            packed.set_row(place, row);
         }
         packed
     }
 
-    /// Zeros, for `num_outputs` rounded up to whole panels.
+    /// Zeros, for `num_outputs` rounded up to whole vectors.
     pub fn zeros(isa: Isa, depth: usize, num_outputs: usize) -> Self {
         let panel = PANEL_VECTORS * isa.lanes();
-        let num_outputs = num_outputs.next_multiple_of(panel);
+        let num_outputs = num_outputs.next_multiple_of(isa.lanes());
         let values = vec![0.0; depth * num_outputs];
         PackedWeights { values, panel, num_outputs, segment_len: depth, num_segments: 1 }
     }
@@ -85,15 +81,34 @@ impl PackedWeights {
         &mut self.values
     }
 
-    /// Outputs in a panel.
-    pub fn panel(&self) -> usize {
-        self.panel
+    /// The outputs of each panel, with their weights `[depth, outputs]`.
+    pub fn panels(&self) -> impl Iterator<Item = (Range<usize>, &[f32])> {
+        let depth = self.segment_len * self.num_segments;
+        panel_ranges(self.panel, self.num_outputs).map(move |outputs| {
+            (outputs.clone(), &self.values[outputs.start * depth..outputs.end * depth])
+        })
+    }
+
+    /// Writes a row `[outputs]` of the matrix `[depth, outputs]`; outputs past the end of `row` keep
+    /// what they are.
+    pub fn set_row(&mut self, place: usize, row: &[f32]) {
+        let depth = self.segment_len * self.num_segments;
+        for outputs in panel_ranges(self.panel, self.num_outputs.min(row.len())) {
+            let width = self.panel.min(self.num_outputs - outputs.start);
+            let first = outputs.start * depth + place * width;
+            self.values[first..first + outputs.len()].copy_from_slice(&row[outputs]);
+        }
     }
 
     /// Columns of the product.
     pub fn num_outputs(&self) -> usize {
         self.num_outputs
     }
+}
+
+/// The outputs of each panel.
+pub(super) fn panel_ranges(panel: usize, num_outputs: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..num_outputs).step_by(panel).map(move |first| first..num_outputs.min(first + panel))
 }
 
 /// The left matrix, of `T`.
@@ -156,6 +171,35 @@ pub fn gemm(
     epilogue: Epilogue,
     out: &mut [f32],
 ) {
+    gemm_of(isa, rows, weights, weights.segment_len, epilogue, out);
+}
+
+/// The product of the first `depth` values of each row with the first `depth` lines of weights of one
+/// segment, to `out` as [`gemm`] writes it.
+pub fn gemm_of_first(
+    isa: Isa,
+    rows: &Contiguous<'_, f32>,
+    depth: usize,
+    weights: &PackedWeights,
+    epilogue: Epilogue,
+    out: &mut [f32],
+) {
+    assert!(
+        weights.num_segments == 1 && depth <= weights.segment_len,
+        "the weights have fewer lines"
+    );
+    gemm_of(isa, rows, weights, depth, epilogue, out);
+}
+
+/// Of the first `used_len` values of each segment; fewer than it has only if it is the only one.
+fn gemm_of(
+    isa: Isa,
+    rows: &impl Rows<f32>,
+    weights: &PackedWeights,
+    used_len: usize,
+    epilogue: Epilogue,
+    out: &mut [f32],
+) {
     let num_rows = rows.num_rows();
     let out_stride = out.len() / num_rows.max(1);
     assert!(
@@ -170,21 +214,27 @@ pub fn gemm(
         for first in (0..num_segments).step_by(depth) {
             let segments = first..num_segments.min(first + depth);
             let (is_first, is_last) = (first == 0, segments.end == num_segments);
-            for output in (0..num_outputs).step_by(panel) {
-                let first_weight = (output * num_segments + first * panel) * segment_len;
+            for outputs in panel_ranges(panel, num_outputs) {
+                let (output, width) = (outputs.start, outputs.len());
+                let first_weight = (output * num_segments + first * width) * segment_len;
                 let bias = if is_first { epilogue.bias } else { &[] };
-                isa.run(Panel {
+                let product = Panel {
                     rows,
                     block: first_row..num_rows.min(first_row + block_len),
                     segments: segments.clone(),
                     weights: &weights.values[first_weight..],
-                    segment_len,
+                    segment_len: used_len,
                     bias: bias.get(output..).unwrap_or_default(),
                     add: epilogue.add || !is_first,
                     relu: epilogue.relu && is_last,
                     out: &mut out[output..],
                     out_stride,
-                });
+                };
+                if width == panel {
+                    isa.run(OfWidth::<_, PANEL_VECTORS>(product));
+                } else {
+                    isa.run(OfWidth::<_, 1>(product));
+                }
             }
         }
     }
@@ -213,26 +263,30 @@ struct Panel<'a, R> {
     out_stride: usize,
 }
 
-impl<R: Rows<f32>> Kernel for Panel<'_, R> {
+/// Of as many vectors of outputs.
+pub(super) struct OfWidth<T, const VECTORS: usize>(pub(super) T);
+
+impl<R: Rows<f32>, const VECTORS: usize> Kernel for OfWidth<Panel<'_, R>, VECTORS> {
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(self, simd: S) {
+        let mut panel = self.0;
         let tile_rows = tile_rows(S::F32_LANES);
-        let mut row = self.block.start;
-        while row < self.block.end {
-            let len = tile_rows.min(self.block.end - row);
+        let mut row = panel.block.start;
+        while row < panel.block.end {
+            let len = tile_rows.min(panel.block.end - row);
             match len {
-                1 => self.tile::<S, 1>(simd, row),
-                2 => self.tile::<S, 2>(simd, row),
-                3 => self.tile::<S, 3>(simd, row),
-                4 => self.tile::<S, 4>(simd, row),
-                5 => self.tile::<S, 5>(simd, row),
-                6 => self.tile::<S, 6>(simd, row),
-                7 => self.tile::<S, 7>(simd, row),
-                8 => self.tile::<S, 8>(simd, row),
-                9 => self.tile::<S, 9>(simd, row),
-                10 => self.tile::<S, 10>(simd, row),
-                11 => self.tile::<S, 11>(simd, row),
-                _ => self.tile::<S, 12>(simd, row),
+                1 => panel.tile::<S, 1, VECTORS>(simd, row),
+                2 => panel.tile::<S, 2, VECTORS>(simd, row),
+                3 => panel.tile::<S, 3, VECTORS>(simd, row),
+                4 => panel.tile::<S, 4, VECTORS>(simd, row),
+                5 => panel.tile::<S, 5, VECTORS>(simd, row),
+                6 => panel.tile::<S, 6, VECTORS>(simd, row),
+                7 => panel.tile::<S, 7, VECTORS>(simd, row),
+                8 => panel.tile::<S, 8, VECTORS>(simd, row),
+                9 => panel.tile::<S, 9, VECTORS>(simd, row),
+                10 => panel.tile::<S, 10, VECTORS>(simd, row),
+                11 => panel.tile::<S, 11, VECTORS>(simd, row),
+                _ => panel.tile::<S, 12, VECTORS>(simd, row),
             }
             row += len;
         }
@@ -242,13 +296,13 @@ impl<R: Rows<f32>> Kernel for Panel<'_, R> {
 impl<R: Rows<f32>> Panel<'_, R> {
     /// Computes `LEN` rows from `row`.
     #[inline(always)]
-    fn tile<S: Simd, const LEN: usize>(&mut self, simd: S, row: usize) {
+    fn tile<S: Simd, const LEN: usize, const VECTORS: usize>(&mut self, simd: S, row: usize) {
         if LEN > tile_rows(S::F32_LANES) {
             return;
         }
         let zero = simd.splat_f32s(0.0);
-        let mut sums = [[zero; PANEL_VECTORS]; LEN];
-        if let Some(bias) = panels::<S>(self.bias).first() {
+        let mut sums = [[zero; VECTORS]; LEN];
+        if let Some(bias) = panels::<S, VECTORS>(self.bias).first() {
             sums = [*bias; LEN];
         }
         let mut places = [self.rows.place(row); LEN];
@@ -256,7 +310,7 @@ impl<R: Rows<f32>> Panel<'_, R> {
             #[inline(always)]
             |i| places[i] = self.rows.place(row + i),
         );
-        let weights = panels::<S>(self.weights);
+        let weights = panels::<S, VECTORS>(self.weights);
         let mut first = 0;
         let mut segment = self.segments.start;
         while segment < self.segments.end {
@@ -276,8 +330,8 @@ impl<R: Rows<f32>> Panel<'_, R> {
             unroll::<LEN>(
                 #[inline(always)]
                 |i| {
-                    let out = &panels::<S>(&out[i * self.out_stride..])[0];
-                    for v in 0..PANEL_VECTORS {
+                    let out = &panels::<S, VECTORS>(&out[i * self.out_stride..])[0];
+                    for v in 0..VECTORS {
                         sums[i][v] = simd.add_f32s(sums[i][v], out[v]);
                     }
                 },
@@ -287,7 +341,7 @@ impl<R: Rows<f32>> Panel<'_, R> {
             unroll::<LEN>(
                 #[inline(always)]
                 |i| {
-                    for v in 0..PANEL_VECTORS {
+                    for v in 0..VECTORS {
                         sums[i][v] = simd.max_f32s(sums[i][v], zero);
                     }
                 },
@@ -305,18 +359,18 @@ impl<R: Rows<f32>> Panel<'_, R> {
 
 /// Adds `rows * weights`, of `[LEN, depth]` and `[depth, panel]`, to `sums`.
 #[inline(always)]
-fn multiply_add<S: Simd, const LEN: usize>(
+fn multiply_add<S: Simd, const LEN: usize, const VECTORS: usize>(
     simd: S,
     rows: [&[f32]; LEN],
-    weights: &[[S::f32s; PANEL_VECTORS]],
-    mut sums: [[S::f32s; PANEL_VECTORS]; LEN],
-) -> [[S::f32s; PANEL_VECTORS]; LEN] {
+    weights: &[[S::f32s; VECTORS]],
+    mut sums: [[S::f32s; VECTORS]; LEN],
+) -> [[S::f32s; VECTORS]; LEN] {
     for depth in 0..weights.len() {
         unroll::<LEN>(
             #[inline(always)]
             |i| {
                 let value = simd.splat_f32s(rows[i][depth]);
-                for v in 0..PANEL_VECTORS {
+                for v in 0..VECTORS {
                     sums[i][v] = simd.mul_add_f32s(value, weights[depth][v], sums[i][v]);
                 }
             },
@@ -340,6 +394,6 @@ pub(super) fn unroll<const LEN: usize>(mut f: impl FnMut(usize)) {
 }
 
 #[inline(always)]
-pub(super) fn panels<S: Simd>(values: &[f32]) -> &[[S::f32s; PANEL_VECTORS]] {
+pub(super) fn panels<S: Simd, const VECTORS: usize>(values: &[f32]) -> &[[S::f32s; VECTORS]] {
     S::as_simd_f32s(values).0.as_chunks().0
 }

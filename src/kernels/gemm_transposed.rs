@@ -2,25 +2,37 @@
 
 use pulp::Simd;
 
-use super::gemm::{PANEL_VECTORS, PackedWeights, panels, tile_rows, unroll};
+use super::gemm::{OfWidth, PANEL_VECTORS, PackedWeights, panels, tile_rows, unroll};
 use super::isa::{Isa, Kernel};
 
-/// Writes `columns^T * weights` to `out`, `[rows, outputs]` f32. `columns` is `[depth, rows]` f32, where
-/// the depth is that of the weights.
+/// Writes `columns^T * weights` to `out`, packed as the weights are: `[outputs / panel, rows, panel]` f32,
+/// of which the last panel may be half as wide; or adds it to what is there. `columns` is `[depth, num_rows]`
+/// f32, where the depth is that of the weights. `out` may have more rows, which are left as they are.
 pub fn gemm_transposed(
     isa: Isa,
     columns: &[f32],
     num_rows: usize,
     weights: &PackedWeights,
+    add: bool,
     out: &mut [f32],
 ) {
     let num_outputs = weights.num_outputs();
     let depth = weights.values().len() / num_outputs;
+    let out_rows = out.len() / num_outputs;
     assert_eq!(columns.len(), depth * num_rows, "the left matrix has not the weights' depth");
-    assert_eq!(out.len(), num_rows * num_outputs, "the output's shape is not the product's");
-    for first in (0..num_outputs).step_by(weights.panel()) {
-        let weights = &weights.values()[first * depth..][..weights.panel() * depth];
-        isa.run(Panel { columns, num_rows, weights, out: &mut out[first..], num_outputs });
+    assert!(
+        out.len() == out_rows * num_outputs && num_rows <= out_rows,
+        "the output's shape is not the product's"
+    );
+    for (outputs, weights) in weights.panels() {
+        let width = outputs.len();
+        let out = &mut out[outputs.start * out_rows..][..width * num_rows];
+        let panel = Panel { columns, num_rows, weights, add, out };
+        if width == PANEL_VECTORS * isa.lanes() {
+            isa.run(OfWidth::<_, PANEL_VECTORS>(panel));
+        } else {
+            isa.run(OfWidth::<_, 1>(panel));
+        }
     }
 }
 
@@ -29,27 +41,34 @@ struct Panel<'a> {
     num_rows: usize,
     /// `[depth, panel]`
     weights: &'a [f32],
-    /// From the first row's first output of the panel.
+    add: bool,
+    /// `[num_rows, panel]`
     out: &'a mut [f32],
-    num_outputs: usize,
 }
 
-impl Kernel for Panel<'_> {
+impl<const VECTORS: usize> Kernel for OfWidth<Panel<'_>, VECTORS> {
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(self, simd: S) {
+        let mut panel = self.0;
         let tile_rows = tile_rows(S::F32_LANES);
         let mut row = 0;
-        while row + tile_rows <= self.num_rows {
-            if tile_rows == 12 {
-                self.tile::<S, 12>(simd, row);
-            } else {
-                self.tile::<S, 6>(simd, row);
+        while row < panel.num_rows {
+            let len = tile_rows.min(panel.num_rows - row);
+            match len {
+                1 => panel.tile::<S, 1, VECTORS>(simd, row),
+                2 => panel.tile::<S, 2, VECTORS>(simd, row),
+                3 => panel.tile::<S, 3, VECTORS>(simd, row),
+                4 => panel.tile::<S, 4, VECTORS>(simd, row),
+                5 => panel.tile::<S, 5, VECTORS>(simd, row),
+                6 => panel.tile::<S, 6, VECTORS>(simd, row),
+                7 => panel.tile::<S, 7, VECTORS>(simd, row),
+                8 => panel.tile::<S, 8, VECTORS>(simd, row),
+                9 => panel.tile::<S, 9, VECTORS>(simd, row),
+                10 => panel.tile::<S, 10, VECTORS>(simd, row),
+                11 => panel.tile::<S, 11, VECTORS>(simd, row),
+                _ => panel.tile::<S, 12, VECTORS>(simd, row),
             }
-            row += tile_rows;
-        }
-        while row < self.num_rows {
-            self.tile::<S, 1>(simd, row);
-            row += 1;
+            row += len;
         }
     }
 }
@@ -57,27 +76,35 @@ impl Kernel for Panel<'_> {
 impl Panel<'_> {
     /// Computes `LEN` rows from `row`.
     #[inline(always)]
-    fn tile<S: Simd, const LEN: usize>(&mut self, simd: S, row: usize) {
-        let mut sums = [[simd.splat_f32s(0.0); PANEL_VECTORS]; LEN];
+    fn tile<S: Simd, const LEN: usize, const VECTORS: usize>(&mut self, simd: S, row: usize) {
+        if LEN > tile_rows(S::F32_LANES) {
+            return;
+        }
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; LEN];
         let columns = self.columns.chunks_exact(self.num_rows);
-        for (column, weights) in columns.zip(panels::<S>(self.weights)) {
+        for (column, weights) in columns.zip(panels::<S, VECTORS>(self.weights)) {
             let values = &column[row..row + LEN];
             unroll::<LEN>(
                 #[inline(always)]
                 |i| {
                     let value = simd.splat_f32s(values[i]);
-                    for v in 0..PANEL_VECTORS {
+                    for v in 0..VECTORS {
                         sums[i][v] = simd.mul_add_f32s(value, weights[v], sums[i][v]);
                     }
                 },
             );
         }
-        let out = &mut self.out[row * self.num_outputs..];
+        let add = self.add;
+        let out = &mut S::as_mut_simd_f32s(self.out).0.as_chunks_mut().0[row..row + LEN];
         unroll::<LEN>(
             #[inline(always)]
             |i| {
-                let out = S::as_mut_simd_f32s(&mut out[i * self.num_outputs..]).0;
-                out.as_chunks_mut().0[0] = sums[i];
+                if add {
+                    for v in 0..VECTORS {
+                        sums[i][v] = simd.add_f32s(sums[i][v], out[i][v]);
+                    }
+                }
+                out[i] = sums[i];
             },
         );
     }

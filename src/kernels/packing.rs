@@ -3,7 +3,8 @@
 /// Lines that are filled at once: what is read for an output then lies side by side, mostly.
 const LINES: usize = 16;
 
-/// Writes `value(segment, place, output)` to `values`, `[outputs / panel, segments, segment_len, panel]`.
+/// Writes `value(segment, place, output)` to `values`, `[outputs / panel, segments, segment_len, panel]`, of
+/// which the last panel may be narrower.
 pub(super) fn fill<V>(
     values: &mut [V],
     num_segments: usize,
@@ -14,8 +15,9 @@ pub(super) fn fill<V>(
     if values.is_empty() {
         return;
     }
-    let panels = values.chunks_exact_mut(num_segments * segment_len * panel);
-    for (first_output, values) in (0..).step_by(panel).zip(panels) {
+    let depth = num_segments * segment_len;
+    for (first_output, values) in (0..).step_by(panel).zip(values.chunks_mut(depth * panel)) {
+        let panel = values.len() / depth;
         for (segment, lines) in values.chunks_exact_mut(segment_len * panel).enumerate() {
             for (first_place, lines) in (0..).step_by(LINES).zip(lines.chunks_mut(LINES * panel)) {
                 for output in 0..panel {
@@ -34,7 +36,7 @@ mod tests {
 
     #[test]
     fn every_value_is_at_its_place() {
-        let (num_segments, segment_len, panel, num_outputs) = (3, 2 * LINES + 5, 4, 12);
+        let (num_segments, segment_len, panel, num_outputs) = (3, 2 * LINES + 5, 4, 14);
         let mut values = vec![(0, 0, 0); num_segments * segment_len * num_outputs];
         fill(&mut values, num_segments, segment_len, panel, |segment, place, output| {
             (segment, place, output)

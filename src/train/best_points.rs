@@ -7,7 +7,7 @@
 use super::vector::Vector;
 
 /// Points that are averaged at most: `docs/recipe.md` says what fewer and more give.
-const MAX_POINTS: usize = 32;
+const MAX_POINTS: usize = 64;
 /// Points whose validation loss is higher than the lowest by this part have no weight in the mean.
 const MARGIN: f64 = 0.05;
 
@@ -52,8 +52,8 @@ impl BestPoints {
         }
         let sum: f64 = weighted.iter().map(|(weight, _)| weight).sum();
         let mut mean = best.at.clone();
-        mean.scale(0.0, 0.0);
-        weighted.iter().for_each(|(weight, point)| mean.add(weight / sum, &point.at));
+        let terms = weighted.iter().map(|(weight, point)| ([weight / sum; 2], &point.at));
+        mean.set_to(&terms.collect::<Vec<_>>());
         Some((best.l2_penalty, mean, weighted.len()))
     }
 }

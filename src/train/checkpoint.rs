@@ -17,15 +17,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fit::{Epoch, Hyperparameters};
-use super::optimizer::AdamState;
+use super::optimizer::{AdamState, Snapshot};
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
 use crate::features::FeatureMatrix;
 use crate::kernels::isa::Isa;
-use crate::model::head::Head;
 
 /// The last digit is raised with every change of the layout or of the fit's arithmetic.
-const MAGIC: &[u8; 8] = b"ec2fit 2";
+const MAGIC: &[u8; 8] = b"ec2fit 3";
 /// Time between two writings. An epoch on the dog breeds takes a third of a second, writing its 6 MB
 /// to a slow disk half as long.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -37,8 +36,8 @@ pub(super) struct State {
     pub(super) adam: AdamState,
     /// From 1.
     pub(super) best_epoch: usize,
-    /// After the best epoch, for plain features.
-    pub(super) best_head: Head,
+    /// After the best epoch.
+    pub(super) best: Snapshot,
 }
 
 /// The file in which a fit's state is kept.
@@ -173,7 +172,7 @@ mod tests {
             history: Vec::new(),
             adam: AdamState::default(),
             best_epoch: 3,
-            best_head: Head { weight: vec![-0.0, f32::MIN_POSITIVE], bias: vec![1.5] },
+            best: Snapshot { weights: vec![vec![-0.0, f32::MIN_POSITIVE]], bias: vec![1.5] },
         }
     }
 
@@ -188,7 +187,7 @@ mod tests {
         checkpoint.write(&own, &state());
         let read: State = checkpoint.read(&own).unwrap();
         assert_eq!(read, state());
-        assert!(read.best_head.weight[0].is_sign_negative());
+        assert!(read.best.weights[0][0].is_sign_negative());
         assert_eq!(checkpoint.read::<State>(&other), None);
         checkpoint.remove().unwrap();
         checkpoint.remove().unwrap();

@@ -6,12 +6,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, State};
-use super::optimizer::Adam;
+use super::optimizer::{Adam, Snapshot};
 use super::scaling::Scaling;
 use super::schedule;
 use crate::config::{self, TrainFrom};
 use crate::error::{Error, Result};
-use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
@@ -201,18 +200,19 @@ fn fit_here(
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
 
     let mut history: Vec<Epoch> = Vec::new();
-    let mut best: Option<(usize, Head)> = None;
+    let mut best: Option<(usize, Snapshot)> = None;
     if let Some(state) = kept.as_mut().and_then(|kept| kept.resumed.take())
-        && optimizer.restore(state.adam)
+        && optimizer.restore(state.adam, &state.best)
     {
         history = state.history;
-        best = Some((state.best_epoch, state.best_head));
+        best = Some((state.best_epoch, state.best));
         log::info!("the fit goes on after epoch {}, where it was stopped", history.len());
         // Each epoch shuffles the order of the one before.
         history.iter().for_each(|_| order.shuffle(&mut rng));
     }
     let mut step = history.len() * steps_per_epoch;
-    let best_epoch = |best: &Option<(usize, Head)>| best.as_ref().map_or(0, |(epoch, _)| *epoch);
+    let best_epoch =
+        |best: &Option<(usize, Snapshot)>| best.as_ref().map_or(0, |(epoch, _)| *epoch);
     while history.len() < max_epochs && history.len() - best_epoch(&best) < patience {
         order.shuffle(&mut rng);
         let mut accumulator = Accumulator::default();
@@ -221,17 +221,14 @@ fn fit_here(
             signals::check()?;
             rate = schedule::cosine(learning_rate, step, num_steps);
             let targets: Vec<usize> = batch.iter().map(|&index| train.targets[index]).collect();
-            let logits = optimizer.step(batch, &targets, rate); // [B, C]
-            accumulator.add(&logits, &targets);
+            optimizer.step(batch, &targets, rate, &mut accumulator);
             step += 1;
         }
-        // The very head that would be saved.
-        let head = scaling.fold_into(&optimizer.head());
         let epoch = Epoch {
             epoch: history.len() + 1,
             learning_rate: rate,
             train: accumulator.mean(),
-            valid: evaluate(&head, valid),
+            valid: optimizer.evaluate(valid),
         };
         on_epoch(&epoch)?;
         if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {
@@ -239,23 +236,24 @@ fn fit_here(
         }
         let lowest = history.get(best_epoch(&best).wrapping_sub(1)).map(|best| best.valid.loss);
         if lowest.is_none_or(|lowest| epoch.valid.loss < lowest) {
-            best = Some((epoch.epoch, head));
+            best = Some((epoch.epoch, optimizer.snapshot()));
         }
         history.push(epoch);
-        if let (Some(kept), Some((best_epoch, best_head))) = (&mut kept, &best) {
+        if let (Some(kept), Some((best_epoch, best))) = (&mut kept, &best) {
             kept.keep(State {
                 history: history.clone(),
                 adam: optimizer.state(),
                 best_epoch: *best_epoch,
-                best_head: best_head.clone(),
+                best: best.clone(),
             });
         }
     }
-    let Some((best_epoch, head)) = best else {
+    let Some((best_epoch, best)) = best else {
         return Err(Error::Internal("no epoch was trained".into()));
     };
     require_better_than_chance(&history, num_classes, learning_rate)?;
     let valid_loss = history[best_epoch - 1].valid.loss;
+    let head = scaling.fold_into(&optimizer.head_at(&best));
     Ok(Fitted { head, valid_loss, best_epoch, history })
 }
 

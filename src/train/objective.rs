@@ -7,53 +7,72 @@ use rayon::prelude::*;
 use super::packing;
 use super::scaling::Scaling;
 use super::softmax::subtract_target;
-use super::vector::Vector;
+use super::vector::{Add, Vector, dot};
 use crate::features::FeatureMatrix;
-use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
+use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm_of_first};
 use crate::kernels::gemm_transposed::gemm_transposed;
 use crate::kernels::isa::Isa;
 
 /// Rows that are computed at once: their features of a block, and the gradients by their logits, stay
 /// in the L2 cache. A multiple of the kernels' 12 rows.
 const ROWS: usize = 96;
+/// The same of a triangle, where it is also the width of the steps of what is left out.
+const TRIANGLE_ROWS: usize = 48;
+/// The same where only the loss is wanted, so that a small split keeps several threads busy.
+const LOSS_ROWS: usize = 24;
 
 /// The mean cross-entropy on scaled features. Features are read where they are.
 pub(super) struct Objective<'a> {
     isa: Isa,
-    train: &'a FeatureMatrix,
+    split: &'a FeatureMatrix,
     scaling: &'a Scaling,
     num_classes: usize,
     /// Whether no row has features past the one of its own number.
     is_triangular: bool,
-    /// For each [`ROWS`] rows, the gradient by their logits, a panel of classes each.
-    logit_gradients: Vec<Vec<PackedWeights>>,
+    num_rows: usize,
+    /// For each `num_rows` rows, the gradient by their logits.
+    logit_gradients: Vec<PackedWeights>,
 }
 
 impl<'a> Objective<'a> {
-    pub(super) fn new(train: &'a FeatureMatrix, scaling: &'a Scaling, num_classes: usize) -> Self {
-        let isa = Isa::fastest();
-        let panel = PackedWeights::zeros(isa, 0, 1).num_outputs();
-        let num_panels = num_classes.div_ceil(panel);
-        let logit_gradients = train.targets.chunks(ROWS).map(|targets| {
-            (0..num_panels).map(|_| PackedWeights::zeros(isa, targets.len(), panel)).collect()
-        });
-        let logit_gradients = logit_gradients.collect();
-        Objective { isa, train, scaling, num_classes, is_triangular: false, logit_gradients }
+    pub(super) fn new(split: &'a FeatureMatrix, scaling: &'a Scaling, num_classes: usize) -> Self {
+        let objective = Objective {
+            isa: Isa::fastest(),
+            split,
+            scaling,
+            num_classes,
+            is_triangular: false,
+            num_rows: ROWS,
+            logit_gradients: Vec::new(),
+        };
+        objective.with_rows(ROWS)
     }
 
     /// The same of rows that have no features past the one of their own number: half the work where
     /// there are as many of them as features.
     pub(super) fn triangular(self) -> Self {
-        Objective { is_triangular: true, ..self }
+        Objective { is_triangular: true, ..self }.with_rows(TRIANGLE_ROWS)
+    }
+
+    /// The same where only the loss is asked for.
+    pub(super) fn of_loss(self) -> Self {
+        self.with_rows(LOSS_ROWS)
+    }
+
+    fn with_rows(self, num_rows: usize) -> Self {
+        let logit_gradients = self
+            .split
+            .targets
+            .chunks(num_rows)
+            .map(|targets| PackedWeights::zeros(self.isa, targets.len(), self.num_classes));
+        Objective { logit_gradients: logit_gradients.collect(), num_rows, ..self }
     }
 
     /// `mean cross-entropy + l2_penalty / 2 * |W|^2` at a point, whose gradient is written to
     /// `gradient`. The same bits for any number of threads.
     pub(super) fn evaluate(&mut self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> f64 {
         let loss = self.forward(at, &mut gradient.bias);
-        self.backward(gradient);
-        gradient.add_weights(l2_penalty, at);
-        loss + 0.5 * l2_penalty * at.dot_of_weights(at)
+        loss + 0.5 * l2_penalty * self.backward(at, l2_penalty, gradient)
     }
 
     /// The mean cross-entropy at a point.
@@ -61,46 +80,84 @@ impl<'a> Objective<'a> {
         self.forward(at, &mut vec![0.0; self.num_classes])
     }
 
+    /// The logits `[N, C]` at a point.
+    pub(super) fn logits(&self, at: &Vector) -> Vec<f32> {
+        let num_outputs = PackedWeights::zeros(self.isa, 0, self.num_classes).num_outputs();
+        let mut logits = Vec::new();
+        for chunk in 0..self.logit_gradients.len() {
+            let padded = self.logits_of(at, chunk, num_outputs, &mut Vec::new());
+            let rows = padded.chunks_exact(num_outputs);
+            logits.extend(rows.flat_map(|row| &row[..self.num_classes]));
+        }
+        logits
+    }
+
+    /// Which rows a chunk has.
+    fn rows(&self, chunk: usize) -> Range<usize> {
+        let first = chunk * self.num_rows;
+        first..self.split.targets.len().min(first + self.num_rows)
+    }
+
+    /// How many of the features of a block the rows of a chunk may have.
+    fn depth(&self, features: &Range<usize>, chunk: usize) -> usize {
+        let end = if self.is_triangular { self.rows(chunk).end } else { features.end };
+        features.end.min(end).saturating_sub(features.start)
+    }
+
+    /// `[rows, num_outputs]` of a chunk. `scaled` is a buffer.
+    fn logits_of(
+        &self,
+        at: &Vector,
+        chunk: usize,
+        num_outputs: usize,
+        scaled: &mut Vec<f32>,
+    ) -> Vec<f32> {
+        let rows = self.rows(chunk);
+        let mut logits = vec![0.0; rows.len() * num_outputs];
+        for row in logits.chunks_exact_mut(num_outputs) {
+            row[..self.num_classes].copy_from_slice(&at.bias);
+        }
+        for (features, weights) in packing::blocks(self.split.num_features).zip(&at.weights) {
+            let depth = self.depth(&features, chunk);
+            if depth == 0 {
+                break;
+            }
+            let features = features.start..features.start + depth;
+            gather(self.split, self.scaling, rows.start, rows.len(), features, scaled);
+            let scaled = Contiguous { values: scaled, row_len: depth };
+            let epilogue = Epilogue { bias: &[], add: true, relu: false };
+            gemm_of_first(self.isa, &scaled, depth, weights, epilogue, &mut logits);
+        }
+        logits
+    }
+
     /// The mean cross-entropy; leaves the gradients by the logits, and their sum, which is that by the
     /// bias.
     fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> f64 {
-        let Objective { isa, train, scaling, num_classes, is_triangular, .. } = *self;
-        let num_samples = train.targets.len();
-        let num_outputs = PackedWeights::zeros(isa, 0, num_classes).num_outputs();
-        let chunks = self.logit_gradients.par_iter_mut().enumerate();
+        let (isa, num_classes, num_samples) =
+            (self.isa, self.num_classes, self.split.targets.len());
+        let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
+        let chunks = logit_gradients.par_iter_mut().enumerate();
         let sums: Vec<(f64, Vec<f32>)> = chunks
-            .map_init(Vec::new, |rows, (chunk, panels)| {
-                let first = chunk * ROWS;
-                let targets = &train.targets[first..num_samples.min(first + ROWS)];
-                let mut logits = vec![0.0; targets.len() * num_outputs];
-                for (row, weights) in packing::blocks(train.num_features).zip(&at.weights) {
-                    if is_triangular && is_beyond(&row, chunk) {
-                        break;
-                    }
-                    gather(train, scaling, first, targets.len(), row.clone(), rows);
-                    let rows = Contiguous { values: rows, row_len: row.len() };
-                    let epilogue = Epilogue { bias: &[], add: row.start > 0, relu: false };
-                    gemm(isa, &rows, weights, epilogue, &mut logits);
-                }
+            .map_init(Vec::new, |scaled, (chunk, packed)| {
+                let num_outputs = packed.num_outputs();
+                let mut logits = self.logits_of(at, chunk, num_outputs, scaled);
+                let targets = &self.split.targets[self.rows(chunk)];
                 let mut loss = 0.0;
                 let mut bias_gradient = vec![0.0; num_classes];
                 let rows = logits.chunks_exact_mut(num_outputs).zip(targets).enumerate();
                 for (row, (padded, &target)) in rows {
                     let logits = &mut padded[..num_classes];
-                    logits.iter_mut().zip(&at.bias).for_each(|(logit, bias)| *logit += bias);
-                    loss += subtract_target(logits, target, num_samples);
+                    loss += subtract_target(isa, logits, target, num_samples);
                     for (sum, &gradient) in bias_gradient.iter_mut().zip(&*logits) {
                         *sum += gradient;
                     }
-                    let panel = panels.first().map_or(1, PackedWeights::panel);
-                    for (packed, gradients) in panels.iter_mut().zip(logits.chunks(panel)) {
-                        packed.values_mut()[row * panel..][..gradients.len()]
-                            .copy_from_slice(gradients);
-                    }
+                    packed.set_row(row, logits);
                 }
                 (loss, bias_gradient)
             })
             .collect();
+        self.logit_gradients = logit_gradients;
         bias_gradient.fill(0.0);
         let mut loss = 0.0;
         for (chunk_loss, gradients) in &sums {
@@ -110,45 +167,46 @@ impl<'a> Objective<'a> {
         loss / num_samples as f64
     }
 
-    /// The gradient by the weights, without the penalty's.
-    fn backward(&self, gradient: &mut Vector) {
-        let Objective { isa, train, scaling, is_triangular, .. } = *self;
-        let blocks: Vec<_> = packing::blocks(train.num_features).collect();
-        let blocks = gradient.weights.par_iter_mut().zip(blocks);
-        blocks.for_each_init(
-            || (Vec::new(), Vec::new()),
-            |(rows, product), (weights, features)| {
-                weights.values_mut().fill(0.0);
-                for (chunk, panels) in self.logit_gradients.iter().enumerate() {
-                    if is_triangular && is_beyond(&features, chunk) {
-                        continue;
+    /// The gradient by the weights, and the square of these.
+    fn backward(&self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> f64 {
+        let isa = self.isa;
+        let num_chunks = self.logit_gradients.len();
+        let blocks = packing::blocks(self.split.num_features).zip(&at.weights);
+        let mut blocks: Vec<_> = gradient.weights.iter_mut().zip(blocks).enumerate().collect();
+        // Of a triangle the first have most to do: half of them to each half of the threads.
+        blocks.sort_by_key(|(index, _)| matches!(index % 4, 1 | 2));
+        let squares = blocks.into_par_iter().map_init(
+            Vec::new,
+            |scaled, (index, (gradient, (features, weights)))| {
+                let mut is_first = true;
+                // The last rows have all the features.
+                for chunk in (0..num_chunks).rev() {
+                    let depth = self.depth(&features, chunk);
+                    if depth == 0 {
+                        break;
                     }
-                    let first = chunk * ROWS;
-                    let num_rows = ROWS.min(train.targets.len() - first);
-                    gather(train, scaling, first, num_rows, features.clone(), rows);
-                    let len = features.len();
-                    for (panel, sums) in panels
-                        .iter()
-                        .zip(weights.values_mut().chunks_exact_mut(len * panels[0].panel()))
-                    {
-                        product.resize(sums.len(), 0.0);
-                        gemm_transposed(isa, rows, len, panel, product);
-                        sums.iter_mut().zip(&*product).for_each(|(sum, value)| *sum += value);
-                    }
+                    let rows = self.rows(chunk);
+                    let features = features.start..features.start + depth;
+                    gather(self.split, self.scaling, rows.start, rows.len(), features, scaled);
+                    let packed = &self.logit_gradients[chunk];
+                    let out = gradient.values_mut();
+                    gemm_transposed(isa, scaled, depth, packed, !is_first, out);
+                    is_first = false;
                 }
+                let (values, at) = (gradient.values_mut(), weights.values());
+                isa.run(Add { to: values, factor: l2_penalty as f32, values: at });
+                (index, dot(isa, at, at))
             },
         );
+        let mut squares: Vec<(usize, f64)> = squares.collect();
+        squares.sort_by_key(|(index, _)| *index);
+        squares.iter().map(|(_, square)| square).sum()
     }
 }
 
-/// Whether the features have greater numbers than all rows of the chunk.
-fn is_beyond(features: &Range<usize>, chunk: usize) -> bool {
-    features.start >= (chunk + 1) * ROWS
-}
-
 /// Writes the scaled features of a block, of some rows, to `rows`.
-fn gather(
-    train: &FeatureMatrix,
+pub(super) fn gather(
+    split: &FeatureMatrix,
     scaling: &Scaling,
     first: usize,
     num_rows: usize,
@@ -157,7 +215,7 @@ fn gather(
 ) {
     rows.resize(num_rows * features.len(), 0.0);
     for (row, index) in rows.chunks_exact_mut(features.len()).zip(first..) {
-        let first = index * train.num_features + features.start;
-        scaling.apply(features.start, &train.values[first..first + features.len()], row);
+        let first = index * split.num_features + features.start;
+        scaling.apply(features.start, &split.values[first..first + features.len()], row);
     }
 }

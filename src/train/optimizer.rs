@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::objective::gather;
 use super::packing;
 use super::scaling::Scaling;
 use super::softmax::subtract_target;
@@ -13,7 +14,13 @@ use crate::features::FeatureMatrix;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use crate::kernels::gemm_transposed::gemm_transposed;
 use crate::kernels::isa::Isa;
+use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
+
+/// Rows of a split that one thread evaluates at a time: a multiple of the kernels' 12.
+const ROWS: usize = 24;
+/// Rows of a batch that are worth a thread of their own.
+const SUMMED_ROWS: usize = 8;
 
 /// Adam (Kingma and Ba 2015) on the mean cross-entropy plus the L2 penalty.
 ///
@@ -29,8 +36,8 @@ pub(super) struct Adam<'a> {
     num_steps: i32,
     blocks: Vec<Block>,
     bias: Parameters,
-    /// Gradient by the logits, `[B, C]`, a panel of classes each.
-    logit_gradients: Vec<PackedWeights>,
+    /// Gradient by the logits, `[B, C]`.
+    logit_gradients: PackedWeights,
 }
 
 /// Parameters with Adam's running means of their gradient and of its square.
@@ -39,6 +46,13 @@ struct Parameters {
     values: Vec<f32>,
     means: Vec<f32>,
     squares: Vec<f32>,
+}
+
+/// Weights and bias as they were after a step, in the order of the blocks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Snapshot {
+    pub(super) weights: Vec<Vec<f32>>,
+    pub(super) bias: Vec<f32>,
 }
 
 /// All that a step changes, to go on from. Weights are packed as the instructions at hand want them.
@@ -57,7 +71,6 @@ struct Block {
     /// In the weights' order.
     means: Vec<f32>,
     squares: Vec<f32>,
-    gradients: Vec<f32>,
     /// `[B, features]`, scaled.
     rows: Vec<f32>,
     /// `[B, C]`: what these features contribute.
@@ -80,8 +93,7 @@ impl<'a> Adam<'a> {
                     features,
                     weights,
                     means: zeros.clone(),
-                    squares: zeros.clone(),
-                    gradients: zeros,
+                    squares: zeros,
                     rows: Vec::new(),
                     logits: Vec::new(),
                 }
@@ -98,23 +110,40 @@ impl<'a> Adam<'a> {
             num_steps: 0,
             blocks,
             bias,
-            logit_gradients: Vec::new(),
+            logit_gradients: PackedWeights::zeros(isa, 0, num_classes),
         }
     }
 
-    /// One step on the rows `batch` of the train split; returns the logits `[B, C]` from before it.
-    pub(super) fn step(&mut self, batch: &[usize], targets: &[usize], rate: f64) -> Vec<f32> {
+    /// One step on the rows `batch` of the train split. The logits from before it are added to `measures`.
+    pub(super) fn step(
+        &mut self,
+        batch: &[usize],
+        targets: &[usize],
+        rate: f64,
+        measures: &mut Accumulator,
+    ) {
         let (isa, train, scaling) = (self.isa, self.train, self.scaling);
         self.blocks.par_iter_mut().for_each(|block| block.forward(isa, train, scaling, batch));
-        let logits = self.sum_logits(batch.len());
+        let (logits, gradients) = self.sum_logits(targets);
         self.num_steps += 1;
         let step = Step::new(rate, self.num_steps);
-        self.set_logit_gradients(&logits, targets, step);
+        self.set_logit_gradients(&gradients, step);
         let (gradients, l2_penalty) = (&self.logit_gradients, self.l2_penalty);
-        self.blocks.par_iter_mut().for_each(|block| {
-            block.backward(isa, gradients, l2_penalty, step);
-        });
-        logits
+        let blocks = &mut self.blocks;
+        rayon::join(
+            || {
+                blocks.par_iter_mut().for_each_init(Vec::new, |buffer, block| {
+                    block.backward(isa, gradients, l2_penalty, step, buffer);
+                });
+            },
+            || measures.add(&logits, targets),
+        );
+    }
+
+    /// The parameters as they are.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let weights = self.blocks.iter().map(|block| block.weights.values().to_vec());
+        Snapshot { weights: weights.collect(), bias: self.bias.values.clone() }
     }
 
     /// Where it is.
@@ -128,15 +157,16 @@ impl<'a> Adam<'a> {
     }
 
     /// Goes to where another one was, on the same features and instructions; `false`, and nothing
-    /// done, when that one was of another shape.
-    pub(super) fn restore(&mut self, state: AdamState) -> bool {
+    /// done, when that one, or `best`, was of another shape.
+    pub(super) fn restore(&mut self, state: AdamState, best: &Snapshot) -> bool {
         let len = |parameters: &Parameters| {
             let Parameters { values, means, squares } = parameters;
             (values.len() == means.len() && means.len() == squares.len()).then_some(values.len())
         };
         let own = self.blocks.iter().map(|block| Some(block.weights.values().len()));
         let is_same = own.eq(state.blocks.iter().map(len))
-            && len(&state.bias) == Some(self.bias.values.len());
+            && len(&state.bias) == Some(self.bias.values.len())
+            && self.fits(best);
         if is_same {
             self.num_steps = state.num_steps;
             for (block, parameters) in self.blocks.iter_mut().zip(state.blocks) {
@@ -149,52 +179,88 @@ impl<'a> Adam<'a> {
         is_same
     }
 
-    /// The parameters as they are, for scaled features.
-    pub(super) fn head(&self) -> Head {
-        let weights = self.blocks.iter().map(|block| &block.weights);
-        let weight = packing::unpack(weights, self.train.num_features, self.num_classes);
-        Head { weight, bias: self.bias.values.clone() }
+    /// The head for scaled features that was there at a snapshot of this fit.
+    pub(super) fn head_at(&self, snapshot: &Snapshot) -> Head {
+        let weights = self.blocks.iter().zip(&snapshot.weights);
+        let weights = weights.map(|(block, values)| {
+            let mut weights = block.weights.clone();
+            weights.values_mut().copy_from_slice(values);
+            weights
+        });
+        let weights: Vec<PackedWeights> = weights.collect();
+        let weight = packing::unpack(&weights, self.train.num_features, self.num_classes);
+        Head { weight, bias: snapshot.bias.clone() }
     }
 
-    fn sum_logits(&self, batch_len: usize) -> Vec<f32> {
-        let mut logits = Vec::with_capacity(batch_len * self.num_classes);
-        for row in 0..batch_len {
-            let begin = logits.len();
-            logits.extend_from_slice(&self.bias.values);
+    /// Whether a snapshot is of a fit of this shape.
+    fn fits(&self, snapshot: &Snapshot) -> bool {
+        let own = self.blocks.iter().map(|block| block.weights.values().len());
+        own.eq(snapshot.weights.iter().map(Vec::len)) && snapshot.bias.len() == self.num_classes
+    }
+
+    /// The measures on a split as the parameters are.
+    pub(super) fn evaluate(&self, split: &FeatureMatrix) -> Metrics {
+        let (isa, num_classes) = (self.isa, self.num_classes);
+        let starts: Vec<usize> = (0..split.targets.len()).step_by(ROWS).collect();
+        let chunks = starts.into_par_iter().map_init(Vec::new, |rows, first| {
+            let num_rows = ROWS.min(split.targets.len() - first);
+            let mut logits = vec![0.0; num_rows * self.logit_gradients.num_outputs()];
+            for Block { features, weights, .. } in &self.blocks {
+                gather(split, self.scaling, first, num_rows, features.clone(), rows);
+                let rows = Contiguous { values: rows, row_len: features.len() };
+                let epilogue = Epilogue { bias: &[], add: true, relu: false };
+                gemm(isa, &rows, weights, epilogue, &mut logits);
+            }
+            let rows = logits.chunks_exact(self.logit_gradients.num_outputs());
+            let rows = rows.flat_map(|row| row[..num_classes].iter().zip(&self.bias.values));
+            rows.map(|(logit, bias)| logit + bias).collect::<Vec<f32>>()
+        });
+        let mut measures = Accumulator::default();
+        for (logits, targets) in chunks.collect::<Vec<_>>().iter().zip(split.targets.chunks(ROWS)) {
+            measures.add(logits, targets);
+        }
+        measures.mean()
+    }
+
+    /// The logits `[B, C]`, and the gradient of the mean cross-entropy by them:
+    /// `(softmax - one-hot) / B`.
+    fn sum_logits(&self, targets: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let (num_classes, batch_len) = (self.num_classes, targets.len());
+        let mut logits = vec![0.0; batch_len * num_classes];
+        let mut gradients = logits.clone();
+        let rows = logits
+            .par_chunks_exact_mut(num_classes)
+            .zip(gradients.par_chunks_exact_mut(num_classes))
+            .zip(targets)
+            .enumerate();
+        rows.with_min_len(SUMMED_ROWS).for_each(|(row, ((logits, gradients), &target))| {
+            logits.copy_from_slice(&self.bias.values);
             for block in &self.blocks {
                 let padded = block.weights.num_outputs();
-                let part = &block.logits[row * padded..][..self.num_classes];
-                for (sum, &value) in logits[begin..].iter_mut().zip(part) {
+                let part = &block.logits[row * padded..][..num_classes];
+                for (sum, &value) in logits.iter_mut().zip(part) {
                     *sum += value;
                 }
             }
-        }
-        logits
+            gradients.copy_from_slice(logits);
+            subtract_target(self.isa, gradients, target, batch_len);
+        });
+        (logits, gradients)
     }
 
-    /// The gradient of the mean cross-entropy by the logits: `(softmax - one-hot) / B`. Steps the
-    /// bias too, whose gradient is the sum over the batch.
-    fn set_logit_gradients(&mut self, logits: &[f32], targets: &[usize], step: Step) {
-        let (batch_len, num_classes) = (targets.len(), self.num_classes);
-        let panel = PackedWeights::zeros(self.isa, 0, 1).num_outputs();
-        self.logit_gradients.clear();
-        self.logit_gradients.extend(
-            (0..num_classes)
-                .step_by(panel)
-                .map(|_| PackedWeights::zeros(self.isa, batch_len, panel)),
-        );
+    /// Packs the gradient `[B, C]` by the logits. Steps the bias, whose gradient is the sum over the batch.
+    fn set_logit_gradients(&mut self, gradients: &[f32], step: Step) {
+        let num_classes = self.num_classes;
+        let batch_len = gradients.len() / num_classes;
+        if self.logit_gradients.values().len() != batch_len * self.logit_gradients.num_outputs() {
+            self.logit_gradients = PackedWeights::zeros(self.isa, batch_len, num_classes);
+        }
         let mut bias_gradients = vec![0.0f32; num_classes];
-        let mut gradients = vec![0.0f32; num_classes];
-        for (row, (logits, &target)) in logits.chunks_exact(num_classes).zip(targets).enumerate() {
-            gradients.copy_from_slice(logits);
-            subtract_target(&mut gradients, target, batch_len);
-            for (sum, &gradient) in bias_gradients.iter_mut().zip(&gradients) {
+        for (row, gradients) in gradients.chunks_exact(num_classes).enumerate() {
+            for (sum, &gradient) in bias_gradients.iter_mut().zip(gradients) {
                 *sum += gradient;
             }
-            for (packed, gradients) in self.logit_gradients.iter_mut().zip(gradients.chunks(panel))
-            {
-                packed.values_mut()[row * panel..][..gradients.len()].copy_from_slice(gradients);
-            }
+            self.logit_gradients.set_row(row, gradients);
         }
         let Parameters { values, means, squares } = &mut self.bias;
         self.isa.run(Update {
@@ -223,24 +289,22 @@ impl Block {
         gemm(isa, &rows, &self.weights, epilogue, &mut self.logits);
     }
 
-    /// The gradient by this block's weights, and Adam's step along it.
+    /// The gradient by this block's weights, and Adam's step along it. `gradients` is a buffer.
     fn backward(
         &mut self,
         isa: Isa,
-        logit_gradients: &[PackedWeights],
+        logit_gradients: &PackedWeights,
         l2_penalty: f32,
         step: Step,
+        gradients: &mut Vec<f32>,
     ) {
-        let len = self.features.len();
-        let panels = self.gradients.chunks_exact_mut(len * self.weights.panel());
-        for (logit_gradients, gradients) in logit_gradients.iter().zip(panels) {
-            gemm_transposed(isa, &self.rows, len, logit_gradients, gradients);
-        }
+        gradients.resize(self.weights.values().len(), 0.0);
+        gemm_transposed(isa, &self.rows, self.features.len(), logit_gradients, false, gradients);
         isa.run(Update {
             values: self.weights.values_mut(),
             means: &mut self.means,
             squares: &mut self.squares,
-            gradients: &self.gradients,
+            gradients,
             l2_penalty,
             step,
         });

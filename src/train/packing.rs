@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::kernels::gemm::PackedWeights;
 use crate::kernels::isa::Isa;
 use crate::model::head::Head;
@@ -17,7 +19,7 @@ pub(super) fn blocks(num_features: usize) -> impl Iterator<Item = Range<usize>> 
         .map(move |first| first..num_features.min(first + BLOCK_LEN))
 }
 
-/// `[features, C]` of a head's weights `[C, F]`; the columns that fill up the last panel are zero.
+/// `[features, C]` of a head's weights `[C, F]`; the columns that fill up the last vector are zero.
 pub(super) fn pack(isa: Isa, head: &Head, features: Range<usize>) -> PackedWeights {
     let num_classes = head.num_classes();
     let num_features = head.weight.len() / num_classes;
@@ -29,26 +31,33 @@ pub(super) fn pack(isa: Isa, head: &Head, features: Range<usize>) -> PackedWeigh
 }
 
 /// Weights `[C, F]` of all blocks.
-pub(super) fn unpack<'a>(
-    weights: impl Iterator<Item = &'a PackedWeights>,
+pub(super) fn unpack(
+    weights: &[PackedWeights],
     num_features: usize,
     num_classes: usize,
 ) -> Vec<f32> {
     let mut unpacked = vec![0.0; num_classes * num_features];
-    for (features, weights) in blocks(num_features).zip(weights) {
-        let panel = weights.panel();
-        let panels = weights.values().chunks_exact(panel * features.len());
-        for (index, panel_values) in panels.enumerate() {
-            for (feature, values) in features.clone().zip(panel_values.chunks(panel)) {
-                let classes = index * panel..num_classes;
-                for (class, &value) in classes.zip(values) {
-                    unpacked[class * num_features + feature] = value;
+    let rows = unpacked.par_chunks_mut(UNPACKED * num_features).enumerate();
+    rows.for_each(|(chunk, rows)| {
+        let first = chunk * UNPACKED;
+        for (features, weights) in blocks(num_features).zip(weights) {
+            for (classes, values) in weights.panels() {
+                let end = (first + UNPACKED).min(classes.end).min(num_classes);
+                let shared = first.max(classes.start)..end;
+                for (feature, values) in features.clone().zip(values.chunks_exact(classes.len())) {
+                    for class in shared.clone() {
+                        rows[(class - first) * num_features + feature] =
+                            values[class - classes.start];
+                    }
                 }
             }
         }
-    }
+    });
     unpacked
 }
+
+/// Classes that one thread unpacks at a time.
+const UNPACKED: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -62,7 +71,7 @@ mod tests {
         for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
             let packed: Vec<_> =
                 blocks(num_features).map(|features| pack(isa, &head, features)).collect();
-            assert_eq!(unpack(packed.iter(), num_features, num_classes), head.weight);
+            assert_eq!(unpack(&packed, num_features, num_classes), head.weight);
         }
     }
 }

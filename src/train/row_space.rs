@@ -28,10 +28,12 @@ pub(super) struct RowSpace {
     /// span the space come first, in the order in which they were taken: their coordinates are a lower
     /// triangle.
     coordinates: FeatureMatrix,
+    /// The spanning images by their numbers, in their order.
+    spanning: Vec<usize>,
     /// `[R, F]`: scaled features of the spanning images.
-    scaled: Vec<f32>,
-    /// The same.
     images: PackedWeights,
+    /// Of all train images.
+    columns: Columns,
 }
 
 impl RowSpace {
@@ -43,7 +45,8 @@ impl RowSpace {
         }
         let isa = Isa::fastest();
         let scaled = scaled(train, scaling);
-        let products = inner_products(isa, &scaled, num_features);
+        let columns = Columns::of(isa, &scaled, num_features);
+        let products = columns.inner_products(isa, &scaled);
         let Factor { spanning, rows } = factor(isa, &products, num_samples);
         let num_coordinates = spanning.len();
         let mut is_spanning = vec![false; num_samples];
@@ -54,15 +57,11 @@ impl RowSpace {
             let row = &rows[image * num_samples..][..num_coordinates];
             coordinates.push(row, train.targets[image]);
         }
-        let scaled: Vec<f32> = spanning
-            .iter()
-            .flat_map(|&image| &scaled[image * num_features..][..num_features])
-            .copied()
-            .collect();
-        let images = packed(isa, num_coordinates, num_features, |image, feature| {
-            scaled[image * num_features + feature]
-        });
-        Some(RowSpace { isa, num_features, coordinates, scaled, images })
+        let mut images = PackedWeights::zeros(isa, num_coordinates, num_features);
+        for (place, &image) in spanning.iter().enumerate() {
+            images.set_row(place, &scaled[image * num_features..][..num_features]);
+        }
+        Some(RowSpace { isa, num_features, coordinates, spanning, images, columns })
     }
 
     /// Of the train images, `[N, R]`, in an order of their own: none has coordinates past the one that
@@ -93,10 +92,10 @@ impl RowSpace {
     /// `[rows, R]` of `[rows, F]`.
     fn project_rows(&self, rows: &[f32]) -> Vec<f32> {
         let num_coordinates = self.coordinates.num_features;
-        let images = packed(self.isa, self.num_features, num_coordinates, |feature, image| {
-            self.scaled[image * self.num_features + feature]
-        });
-        let mut projected = product(self.isa, rows, self.num_features, &images, num_coordinates);
+        let products = self.columns.products(self.isa, rows);
+        let of_all = products.chunks_exact(self.columns.num_images);
+        let mut projected: Vec<f32> =
+            of_all.flat_map(|row| self.spanning.iter().map(|&image| row[image])).collect();
         projected.par_chunks_exact_mut(num_coordinates).for_each(|row| self.solve(row));
         projected
     }
@@ -108,8 +107,16 @@ impl RowSpace {
         weight
             .par_chunks_exact_mut(num_coordinates)
             .for_each(|weight| self.solve_transposed(weight));
-        let weight = product(self.isa, &weight, num_coordinates, &self.images, self.num_features);
+        let weight = self.combine(&weight);
         Head { weight, bias: head.bias.clone() }
+    }
+
+    /// `[rows, F]`: sums of the spanning images with factors `[rows, R]`.
+    fn combine(&self, factors: &[f32]) -> Vec<f32> {
+        let parts = factors.par_chunks(ROWS * self.coordinates.num_features).map(|rows| {
+            multiply(self.isa, rows, self.coordinates.num_features, &self.images, self.num_features)
+        });
+        parts.collect::<Vec<_>>().concat()
     }
 
     /// A row of the triangle, and its end on the diagonal.
@@ -149,12 +156,78 @@ fn scaled(images: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
     scaled
 }
 
-/// `[N, N]` of rows `[N, F]`.
-fn inner_products(isa: Isa, rows: &[f32], num_features: usize) -> Vec<f32> {
-    let num_rows = rows.len() / num_features;
-    let columns =
-        packed(isa, num_features, num_rows, |feature, row| rows[row * num_features + feature]);
-    product(isa, rows, num_features, &columns, num_rows)
+/// Images of a group: they fill whole vectors.
+const GROUP: usize = 48;
+/// Rows that one thread multiplies at a time: a multiple of the kernels' 12.
+const ROWS: usize = 24;
+
+/// Images as the right matrix of products, `[F, N]`.
+struct Columns {
+    num_images: usize,
+    num_features: usize,
+    /// Of [`GROUP`] images each.
+    groups: Vec<PackedWeights>,
+}
+
+impl Columns {
+    /// Of rows `[N, F]`.
+    fn of(isa: Isa, rows: &[f32], num_features: usize) -> Self {
+        let groups = rows.par_chunks(GROUP * num_features).map(|rows| {
+            let num_images = rows.len() / num_features;
+            let padded = PackedWeights::zeros(isa, 0, num_images).num_outputs();
+            PackedWeights::new(isa, 1, num_features, padded, |_, feature, image| {
+                if image < num_images { rows[image * num_features + feature] } else { 0.0 }
+            })
+        });
+        let num_images = rows.len() / num_features;
+        Columns { num_images, num_features, groups: groups.collect() }
+    }
+
+    /// `[rows, N]`: the inner products of rows `[rows, F]` with all images. The same bits for any number of threads.
+    fn products(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
+        self.products_up_to(isa, rows, |_| self.groups.len())
+    }
+
+    /// `[N, N]`: those of the images with each other. `rows` are theirs.
+    fn inner_products(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
+        let num_images = self.num_images;
+        let mut products =
+            self.products_up_to(isa, rows, |first_row| (first_row + ROWS - 1) / GROUP + 1);
+        for row in 0..num_images {
+            for column in row + 1..num_images {
+                products[row * num_images + column] = products[column * num_images + row];
+            }
+        }
+        products
+    }
+
+    /// For each [`ROWS`] rows, from the first one's number on, the products with as many groups of images as
+    /// `num_groups` says; zeros for the others.
+    fn products_up_to(
+        &self,
+        isa: Isa,
+        rows: &[f32],
+        num_groups: impl Fn(usize) -> usize + Sync,
+    ) -> Vec<f32> {
+        let Columns { num_images, num_features, groups } = self;
+        let mut products = vec![0.0; rows.len() / num_features * num_images];
+        let parts = products.par_chunks_mut(ROWS * num_images);
+        parts.zip(rows.par_chunks(ROWS * num_features)).enumerate().for_each(
+            |(chunk, (products, rows))| {
+                let num_groups = num_groups(chunk * ROWS).min(groups.len());
+                for (first, images) in (0..).step_by(GROUP).zip(&groups[..num_groups]) {
+                    let len = GROUP.min(num_images - first);
+                    let part = multiply(isa, rows, *num_features, images, len);
+                    for (row, part) in
+                        products.chunks_exact_mut(*num_images).zip(part.chunks_exact(len))
+                    {
+                        row[first..first + len].copy_from_slice(part);
+                    }
+                }
+            },
+        );
+        products
+    }
 }
 
 /// What a factorization found.
@@ -200,41 +273,19 @@ fn factor(isa: Isa, products: &[f32], num_rows: usize) -> Factor {
     Factor { spanning, rows: factor }
 }
 
-/// `[depth, outputs]`, filled up with zeros to whole panels.
-fn packed(
-    isa: Isa,
-    depth: usize,
-    num_outputs: usize,
-    weight: impl Fn(usize, usize) -> f32,
-) -> PackedWeights {
-    let padded = PackedWeights::zeros(isa, 0, num_outputs).num_outputs();
-    PackedWeights::new(isa, 1, depth, padded, |_, row, output| {
-        if output < num_outputs { weight(row, output) } else { 0.0 }
-    })
-}
-
-/// Rows that one thread multiplies at a time: a multiple of the kernels' 12.
-const ROWS: usize = 48;
-
-/// `rows * weights`, `[rows, num_outputs]`. The same bits for any number of threads.
-fn product(
+/// `rows * weights`, `[rows, num_outputs]`.
+fn multiply(
     isa: Isa,
     rows: &[f32],
     row_len: usize,
     weights: &PackedWeights,
     num_outputs: usize,
 ) -> Vec<f32> {
-    let parts: Vec<Vec<f32>> = rows
-        .par_chunks(ROWS * row_len)
-        .map(|rows| {
-            let mut padded = vec![0.0; rows.len() / row_len * weights.num_outputs()];
-            let epilogue = Epilogue { bias: &[], add: false, relu: false };
-            gemm(isa, &Contiguous { values: rows, row_len }, weights, epilogue, &mut padded);
-            let rows = padded.chunks_exact(weights.num_outputs());
-            rows.flat_map(|row| &row[..num_outputs]).copied().collect()
-        })
-        .collect();
-    parts.concat()
+    let mut padded = vec![0.0; rows.len() / row_len * weights.num_outputs()];
+    let epilogue = Epilogue { bias: &[], add: false, relu: false };
+    gemm(isa, &Contiguous { values: rows, row_len }, weights, epilogue, &mut padded);
+    let rows = padded.chunks_exact(weights.num_outputs());
+    rows.flat_map(|row| &row[..num_outputs]).copied().collect()
 }
 
 #[cfg(test)]
@@ -290,8 +341,11 @@ mod tests {
         // One direction fewer for the mean, and one for the copy.
         assert_eq!(space.coordinates().num_features, 38);
         let coordinates = space.coordinates();
-        let expected = inner_products(space.isa, &ordered(&train, &scaling, &space), NUM_FEATURES);
-        assert_near(&inner_products(space.isa, &coordinates.values, 38), &expected, 2e-3);
+        let inner_products = |rows: &[f32], num_features| {
+            Columns::of(space.isa, rows, num_features).inner_products(space.isa, rows)
+        };
+        let expected = inner_products(&ordered(&train, &scaling, &space), NUM_FEATURES);
+        assert_near(&inner_products(&coordinates.values, 38), &expected, 2e-3);
         for (index, row) in coordinates.rows().enumerate().take(38) {
             assert!(row[index] > 0.0 && row[index + 1..].iter().all(|&value| value == 0.0));
         }

@@ -1,5 +1,7 @@
 //! Features brought to a range in which the fit is quick.
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 use crate::features::FeatureMatrix;
 use crate::model::head::Head;
@@ -80,8 +82,8 @@ impl Scaling {
     /// The head that gives the same logits on plain features.
     pub(super) fn fold_into(&self, head: &Head) -> Head {
         let mut folded = head.clone();
-        let rows = folded.weight.chunks_exact_mut(self.mean.len());
-        for (row, bias) in rows.zip(&mut folded.bias) {
+        let rows = folded.weight.par_chunks_exact_mut(self.mean.len());
+        rows.zip(&mut folded.bias).for_each(|(row, bias)| {
             let mut shift = 0.0;
             for ((weight, &mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation)
             {
@@ -90,15 +92,15 @@ impl Scaling {
                 *weight = scaled as f32;
             }
             *bias = (f64::from(*bias) - shift) as f32;
-        }
+        });
         folded
     }
 
     /// The head for scaled features that [`Scaling::fold_into`] makes this one of.
     pub(super) fn unfold(&self, folded: &Head) -> Head {
         let mut head = folded.clone();
-        let rows = head.weight.chunks_exact_mut(self.mean.len());
-        for (row, bias) in rows.zip(&mut head.bias) {
+        let rows = head.weight.par_chunks_exact_mut(self.mean.len());
+        rows.zip(&mut head.bias).for_each(|(row, bias)| {
             let mut shift = 0.0;
             for ((weight, &mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation)
             {
@@ -106,7 +108,7 @@ impl Scaling {
                 *weight = (f64::from(*weight) * deviation) as f32;
             }
             *bias = (f64::from(*bias) + shift) as f32;
-        }
+        });
         head
     }
 }

@@ -84,18 +84,18 @@ pub fn choose_penalty(
         let space = Space::of(train, valid, &scaling);
         let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty);
         let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
-        let origin = climb.descent.at.clone();
+        let origin = climb.descent.at().clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
         // A greater penalty makes a head less sure of itself.
         let [likely, other] =
-            if climb.is_too_sure(valid) { [greater, smaller] } else { [smaller, greater] };
+            if climb.is_too_sure(&valid.targets) { [greater, smaller] } else { [smaller, greater] };
         if climb.go(&likely, first)? >= first {
-            climb.descent.at = origin;
+            climb.descent.go_to(origin);
             climb.go(&other, first)?;
         }
         if let Some(Point { l2_penalty, at, .. }) = climb.best_optimum.take() {
             let between = between_best(&climb.candidates);
-            climb.descent.at = at;
+            climb.descent.go_to(at);
             climb.visit(l2_penalty, FINE_TOLERANCE)?;
             if let Some(between) = between {
                 climb.visit(between, TOLERANCE)?;
@@ -117,7 +117,6 @@ pub fn choose_penalty(
 
 struct Climb<'a> {
     descent: Lbfgs<'a>,
-    space: &'a Space<'a>,
     valid: Objective<'a>,
     candidates: Vec<Candidate>,
     /// Of the optima, that with the lowest validation loss.
@@ -132,7 +131,6 @@ impl<'a> Climb<'a> {
         let start = space.point(&fitted.head);
         Climb {
             descent: Lbfgs::new(space.train_objective(num_classes), l2_penalty, start),
-            space,
             valid: space.valid_objective(num_classes),
             candidates: Vec::new(),
             best_optimum: None,
@@ -153,10 +151,10 @@ impl<'a> Climb<'a> {
         Ok(lowest)
     }
 
-    /// Whether the probabilities of the best optimum on `valid` are too near to 0 and 1.
-    fn is_too_sure(&self, valid: &FeatureMatrix) -> bool {
+    /// Whether the probabilities of the best optimum on valid, of these targets, are too near to 0 and 1.
+    fn is_too_sure(&self, targets: &[usize]) -> bool {
         let best = self.best_optimum.as_ref();
-        best.and_then(|best| temperature::fit(&self.space.head(&best.at), valid))
+        best.and_then(|best| temperature::of_logits(&self.valid.logits(&best.at), targets))
             .is_some_and(|temperature| temperature > 1.0)
     }
 
@@ -166,9 +164,9 @@ impl<'a> Climb<'a> {
         let before = descent.num_passes;
         descent.change_penalty(l2_penalty);
         descent.minimize(tolerance, |at| best_points.offer(l2_penalty, valid.loss(at), at))?;
-        let valid_loss = valid.loss(&descent.at);
+        let valid_loss = valid.loss(descent.at());
         if best_optimum.as_ref().is_none_or(|best| valid_loss < best.valid_loss) {
-            *best_optimum = Some(Point { l2_penalty, valid_loss, at: descent.at.clone() });
+            *best_optimum = Some(Point { l2_penalty, valid_loss, at: descent.at().clone() });
         }
         let num_passes = descent.num_passes - before;
         candidates.push(Candidate { l2_penalty, valid_loss, num_passes });

@@ -53,8 +53,10 @@ impl<'a> Space<'a> {
     /// What tells which point is best.
     pub(super) fn valid_objective(&self, num_classes: usize) -> Objective<'_> {
         match &self.spanned {
-            Some(Spanned { valid, scaling, .. }) => Objective::new(valid, scaling, num_classes),
-            None => Objective::new(self.valid, self.scaling, num_classes),
+            Some(Spanned { valid, scaling, .. }) => {
+                Objective::new(valid, scaling, num_classes).of_loss()
+            }
+            None => Objective::new(self.valid, self.scaling, num_classes).of_loss(),
         }
     }
 
@@ -115,8 +117,8 @@ mod tests {
                 descent.change_penalty(1e-2);
                 descent.minimize(1e-9, |_| ()).unwrap();
             }
-            let head = space.head(&descent.at);
-            let loss = space.valid_objective(num_classes).loss(&descent.at);
+            let head = space.head(descent.at());
+            let loss = space.valid_objective(num_classes).loss(descent.at());
             let of_head = evaluate(&head, &valid).loss;
             assert!((loss - of_head).abs() < 1e-4 * of_head, "{loss} {of_head}");
             head

@@ -19,10 +19,16 @@ const NUM_HALVINGS: usize = 30;
 pub fn fit(head: &Head, valid: &FeatureMatrix) -> Option<f64> {
     (valid.targets.len() >= MIN_VALID)
         .then(|| of_logits(&head.pack().logits(&valid.values), &valid.targets))
+        .flatten()
 }
 
 /// The same of logits `[N, C]`.
-fn of_logits(logits: &[f32], targets: &[usize]) -> f64 {
+pub(super) fn of_logits(logits: &[f32], targets: &[usize]) -> Option<f64> {
+    (targets.len() >= MIN_VALID).then(|| lowest(logits, targets))
+}
+
+/// The same for any number of images.
+fn lowest(logits: &[f32], targets: &[usize]) -> f64 {
     let num_classes = logits.len() / targets.len();
     // By 1 / T: mean logit under the probabilities, less the target's.
     let slope = |temperature: f64| -> f64 {
@@ -63,7 +69,7 @@ mod tests {
         // Two classes whose logits differ by `gap`; three of four samples are of the likelier one.
         for gap in [0.3, 1.0, 8.0] {
             let logits = [gap, 0.0].repeat(4);
-            let temperature = of_logits(&logits, &[0, 0, 0, 1]);
+            let temperature = lowest(&logits, &[0, 0, 0, 1]);
             // ln(3 / 1) is the gap that three of four deserve.
             assert!((temperature / (f64::from(gap) / 3f64.ln()) - 1.0).abs() < 1e-6);
             assert!((probabilities(&logits[..2], temperature)[0] - 0.75).abs() < 1e-6);
@@ -72,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_temperature_stays_within_its_range() {
-        assert!((of_logits(&[1.0, 0.0], &[0]) - RANGE[0]).abs() < 1e-6);
-        assert!((of_logits(&[1.0, 0.0], &[1]) - RANGE[1]).abs() < 1e-6);
+        assert!((lowest(&[1.0, 0.0], &[0]) - RANGE[0]).abs() < 1e-6);
+        assert!((lowest(&[1.0, 0.0], &[1]) - RANGE[1]).abs() < 1e-6);
     }
 
     #[test]

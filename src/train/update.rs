@@ -16,7 +16,8 @@ const EPSILON: f32 = 1e-8;
 pub(super) struct Step {
     /// The learning rate, corrected for running means that began at zero.
     rate: f32,
-    /// The root of the same correction for the running means of squares.
+    /// One over the root of the same correction for the running means of squares: a division takes as long as
+    /// all the rest.
     square_correction: f32,
 }
 
@@ -26,7 +27,7 @@ impl Step {
         let square_correction = 1.0 - f64::from(BETA_SQUARE).powi(num_steps);
         Step {
             rate: (rate / mean_correction) as f32,
-            square_correction: square_correction.sqrt() as f32,
+            square_correction: (1.0 / square_correction.sqrt()) as f32,
         }
     }
 }
@@ -78,7 +79,7 @@ fn update<S: Simd>(
     *mean = simd.mul_add_f32s(splat(1.0 - BETA_MEAN), toward, *mean);
     let toward = simd.sub_f32s(simd.mul_f32s(gradient, gradient), *square);
     *square = simd.mul_add_f32s(splat(1.0 - BETA_SQUARE), toward, *square);
-    let deviation = simd.div_f32s(simd.sqrt_f32s(*square), splat(step.square_correction));
+    let deviation = simd.mul_f32s(simd.sqrt_f32s(*square), splat(step.square_correction));
     let direction = simd.div_f32s(*mean, simd.add_f32s(deviation, splat(EPSILON)));
     *value = simd.mul_add_f32s(splat(-step.rate), direction, *value);
 }
