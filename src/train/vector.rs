@@ -28,6 +28,11 @@ impl Vector {
         Vector { isa, weights: weights.collect(), bias: head.bias.clone() }
     }
 
+    /// Numbers, those that fill panels up included.
+    pub(super) fn len(&self) -> usize {
+        self.weights.iter().map(|weights| weights.values().len()).sum::<usize>() + self.bias.len()
+    }
+
     /// The head with these parameters.
     pub(super) fn head(&self, num_features: usize) -> Head {
         let weight = packing::unpack(&self.weights, num_features, self.bias.len());
