@@ -263,17 +263,25 @@ struct Panel<'a, R> {
     out_stride: usize,
 }
 
+/// A panel of a product, which is computed tile by tile.
+pub(super) trait Tiles {
+    /// Which rows it has.
+    fn rows(&self) -> Range<usize>;
+    /// Computes `LEN` rows from `row`, of `VECTORS` vectors of outputs; nothing where `LEN` is more than
+    /// [`tile_rows`].
+    fn tile<S: Simd, const LEN: usize, const VECTORS: usize>(&mut self, simd: S, row: usize);
+}
+
 /// Of as many vectors of outputs.
 pub(super) struct OfWidth<T, const VECTORS: usize>(pub(super) T);
 
-impl<R: Rows<f32>, const VECTORS: usize> Kernel for OfWidth<Panel<'_, R>, VECTORS> {
+impl<T: Tiles, const VECTORS: usize> Kernel for OfWidth<T, VECTORS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let mut panel = self.0;
-        let tile_rows = tile_rows(S::F32_LANES);
-        let mut row = panel.block.start;
-        while row < panel.block.end {
-            let len = tile_rows.min(panel.block.end - row);
+        let Range { start: mut row, end } = panel.rows();
+        while row < end {
+            let len = tile_rows(S::F32_LANES).min(end - row);
             match len {
                 1 => panel.tile::<S, 1, VECTORS>(simd, row),
                 2 => panel.tile::<S, 2, VECTORS>(simd, row),
@@ -293,8 +301,12 @@ impl<R: Rows<f32>, const VECTORS: usize> Kernel for OfWidth<Panel<'_, R>, VECTOR
     }
 }
 
-impl<R: Rows<f32>> Panel<'_, R> {
-    /// Computes `LEN` rows from `row`.
+impl<R: Rows<f32>> Tiles for Panel<'_, R> {
+    #[inline(always)]
+    fn rows(&self) -> Range<usize> {
+        self.block.clone()
+    }
+
     #[inline(always)]
     fn tile<S: Simd, const LEN: usize, const VECTORS: usize>(&mut self, simd: S, row: usize) {
         if LEN > tile_rows(S::F32_LANES) {

@@ -1,9 +1,11 @@
 //! Matrix product whose left matrix lies transposed, as a gradient by weights has it.
 
+use std::ops::Range;
+
 use pulp::Simd;
 
-use super::gemm::{OfWidth, PANEL_VECTORS, PackedWeights, panels, tile_rows, unroll};
-use super::isa::{Isa, Kernel};
+use super::gemm::{OfWidth, PANEL_VECTORS, PackedWeights, Tiles, panels, tile_rows, unroll};
+use super::isa::Isa;
 
 /// Writes `columns^T * weights` to `out`, packed as the weights are: `[outputs / panel, rows, panel]` f32,
 /// of which the last panel may be half as wide; or adds it to what is there. `columns` is `[depth, num_rows]`
@@ -46,35 +48,12 @@ struct Panel<'a> {
     out: &'a mut [f32],
 }
 
-impl<const VECTORS: usize> Kernel for OfWidth<Panel<'_>, VECTORS> {
+impl Tiles for Panel<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let mut panel = self.0;
-        let tile_rows = tile_rows(S::F32_LANES);
-        let mut row = 0;
-        while row < panel.num_rows {
-            let len = tile_rows.min(panel.num_rows - row);
-            match len {
-                1 => panel.tile::<S, 1, VECTORS>(simd, row),
-                2 => panel.tile::<S, 2, VECTORS>(simd, row),
-                3 => panel.tile::<S, 3, VECTORS>(simd, row),
-                4 => panel.tile::<S, 4, VECTORS>(simd, row),
-                5 => panel.tile::<S, 5, VECTORS>(simd, row),
-                6 => panel.tile::<S, 6, VECTORS>(simd, row),
-                7 => panel.tile::<S, 7, VECTORS>(simd, row),
-                8 => panel.tile::<S, 8, VECTORS>(simd, row),
-                9 => panel.tile::<S, 9, VECTORS>(simd, row),
-                10 => panel.tile::<S, 10, VECTORS>(simd, row),
-                11 => panel.tile::<S, 11, VECTORS>(simd, row),
-                _ => panel.tile::<S, 12, VECTORS>(simd, row),
-            }
-            row += len;
-        }
+    fn rows(&self) -> Range<usize> {
+        0..self.num_rows
     }
-}
 
-impl Panel<'_> {
-    /// Computes `LEN` rows from `row`.
     #[inline(always)]
     fn tile<S: Simd, const LEN: usize, const VECTORS: usize>(&mut self, simd: S, row: usize) {
         if LEN > tile_rows(S::F32_LANES) {
