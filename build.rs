@@ -28,10 +28,12 @@ fn main() {
 fn compile_kernels() {
     cc::Build::new()
         .cpp(true)
-        .file("native/heap.cpp")
+        .std("c++20")
+        .files(["native/heap.cpp", "native/amx_emulated.cpp"])
         .extra_warnings(true)
-        .compile("ec2train_heap");
-    // The products in bf16. Only this file is compiled for the CPUs it is called on.
+        .opt_level(3)
+        .compile("ec2train_any_cpu");
+    // The products in bf16. Only these files are compiled for the CPUs they are called on.
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
         let mut build = cc::Build::new();
         for name in ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16"] {
@@ -40,7 +42,7 @@ fn compile_kernels() {
         build
             .cpp(true)
             .std("c++20")
-            .files(["native/bf16.cpp"])
+            .files(["native/bf16.cpp", "native/amx.cpp"])
             // GCC's own headers leave registers undefined on purpose.
             .flag("-Wno-maybe-uninitialized")
             .extra_warnings(true)

@@ -2,8 +2,9 @@
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
 use ec2train::kernels::arithmetic::{Arithmetic, bf16_bits};
-use ec2train::kernels::bf16::{Bf16, Pair};
+use ec2train::kernels::bf16::Bf16;
 use ec2train::kernels::gemm::{Contiguous, Epilogue};
+use ec2train::kernels::pairs::Pair;
 use ec2train::kernels::pool::{average_pool, max_pool};
 use ec2train::kernels::winograd::{Scratch, Winograd};
 use proptest::prelude::*;

@@ -17,6 +17,10 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
     /// The right matrix of a product.
     type Weights: Debug + Send + Sync;
 
+    /// Bytes of a product that are computed before what follows of them: they stay in the L2 cache, which
+    /// has 512 KiB at least on servers since 2017.
+    const PART_BYTES: usize = 256 << 10;
+
     /// The instructions of everything that is not a product.
     fn isa(self) -> Isa;
 
@@ -30,9 +34,6 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self::Weights;
 
-    /// Packs `[depth, num_outputs]`.
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> Self::Weights;
-
     /// Writes `values`, one channel each, to `out`, rounded to the nearest.
     fn round(self, values: &[f32], out: &mut [Self::Value]);
 
@@ -44,6 +45,12 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
         epilogue: Epilogue,
         out: &mut [Self::Value],
     );
+}
+
+/// Products whose sums are wanted in f32.
+pub trait F32Products: Arithmetic {
+    /// Packs `[depth, num_outputs]`.
+    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> Self::Weights;
 
     /// Writes the plain sums of `rows * weights` to `out`, `[rows, outputs]` f32.
     fn multiply_to_f32(
@@ -145,10 +152,6 @@ impl Arithmetic for Isa {
         PackedWeights::new(self, num_segments, segment_len, num_outputs, weight)
     }
 
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedWeights {
-        PackedWeights::of_matrix(self, matrix, num_outputs)
-    }
-
     fn round(self, values: &[f32], out: &mut [f32]) {
         out.copy_from_slice(values);
     }
@@ -161,6 +164,12 @@ impl Arithmetic for Isa {
         out: &mut [f32],
     ) {
         gemm(self, rows, weights, epilogue, out);
+    }
+}
+
+impl F32Products for Isa {
+    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedWeights {
+        PackedWeights::of_matrix(self, matrix, num_outputs)
     }
 
     fn multiply_to_f32(self, rows: &Contiguous<'_, f32>, weights: &PackedWeights, out: &mut [f32]) {

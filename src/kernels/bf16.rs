@@ -1,7 +1,6 @@
 //! bf16 with sums in f32, for CPUs that multiply it by themselves.
 //!
-//! Two neighbouring channels lie in 32 bits, the first in the lower half: the instruction multiplies
-//! pairs. Rows of a product are found as in f32, a pair in place of a value.
+//! Rows of a product are found as in f32, a pair in place of a value.
 
 mod tile;
 
@@ -9,13 +8,12 @@ use std::fs;
 
 use pulp::Simd;
 
-use super::aligned::Aligned;
-use super::arithmetic::{Arithmetic, MAX_PARTS, Value, bf16_bits};
+use super::arithmetic::{Arithmetic, F32Products};
 use super::cap::{self, Level};
-use super::gemm::{Contiguous, Epilogue, Rows};
+use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
 use super::isa::{Isa, Kernel};
-use super::packing;
-use tile::{MAX_ROWS, OUTPUTS, Rounding, Tile};
+use super::pairs::{OUTPUTS, PackedPairs, Pair, pair};
+use tile::{MAX_ROWS, Rounding, Tile};
 
 /// Bytes of rows that are multiplied with all outputs before the next: see `gemm`.
 const ROWS_BYTES: usize = 192 << 10;
@@ -47,20 +45,6 @@ fn is_of_amd(cpuinfo: &str) -> bool {
     vendor.is_some_and(|line| line.ends_with("AuthenticAMD"))
 }
 
-/// Two channels as bf16.
-pub type Pair = u32;
-
-/// The right matrix `[depth, outputs]`, cut into panels of 32 outputs.
-#[derive(Debug)]
-pub struct PackedPairs {
-    /// `[outputs / 32, depth / 2, 32]`
-    values: Aligned<Pair>,
-    num_outputs: usize,
-    num_segments: usize,
-    /// In pairs.
-    segment_len: usize,
-}
-
 impl Arithmetic for Bf16 {
     type Value = Pair;
     type Weights = PackedPairs;
@@ -76,30 +60,7 @@ impl Arithmetic for Bf16 {
         num_outputs: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
-        assert!(
-            segment_len.is_multiple_of(2),
-            "a segment of {segment_len} channels has no whole pairs"
-        );
-        assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
-        let segment_len = segment_len / 2;
-        let mut values = Aligned::default();
-        let packed = values.resized(num_segments * segment_len * num_outputs);
-        packing::fill(packed, num_segments, segment_len, OUTPUTS, |segment, place, output| {
-            let channel = |channel| weight(segment, channel, output);
-            pair(channel(2 * place), channel(2 * place + 1))
-        });
-        PackedPairs { values, num_outputs, num_segments, segment_len }
-    }
-
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedPairs {
-        assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
-        let depth = matrix.len() / num_outputs;
-        assert!(depth.is_multiple_of(2), "a depth of {depth} has no whole pairs");
-        let segment_len = depth / 2;
-        let mut values = Aligned::default();
-        let packed = values.resized(segment_len * num_outputs);
-        self.isa.run(PackMatrix { matrix, num_outputs, packed });
-        PackedPairs { values, num_outputs, num_segments: 1, segment_len }
+        PackedPairs::new(num_segments, segment_len, num_outputs, 1, weight)
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {
@@ -113,7 +74,7 @@ impl Arithmetic for Bf16 {
         epilogue: Epilogue,
         out: &mut [Pair],
     ) {
-        let stride = stride(rows.num_rows(), weights.num_outputs / 2, out.len());
+        let stride = out_stride(rows.num_rows(), weights.num_outputs / 2, out.len());
         self.for_each_tile(rows, weights, |tile, row, output| {
             let rounding = Rounding {
                 bias: epilogue.bias.get(output..output + OUTPUTS),
@@ -123,9 +84,19 @@ impl Arithmetic for Bf16 {
             tile.to_pairs(rounding, &mut out[row * stride + output / 2..], stride);
         });
     }
+}
+
+impl F32Products for Bf16 {
+    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedPairs {
+        let depth = matrix.len() / num_outputs;
+        assert!(depth.is_multiple_of(2), "a depth of {depth} has no whole pairs");
+        let mut packed = PackedPairs::zeros(1, depth / 2, num_outputs);
+        self.isa.run(PackMatrix { matrix, num_outputs, packed: &mut packed.values });
+        packed
+    }
 
     fn multiply_to_f32(self, rows: &Contiguous<'_, Pair>, weights: &PackedPairs, out: &mut [f32]) {
-        let stride = stride(rows.num_rows(), weights.num_outputs, out.len());
+        let stride = out_stride(rows.num_rows(), weights.num_outputs, out.len());
         self.for_each_tile(rows, weights, |tile, row, output| {
             tile.to_sums(&mut out[row * stride + output..], stride);
         });
@@ -190,71 +161,6 @@ fn tile_len(num_rows: usize) -> usize {
     num_rows.div_ceil(num_rows.div_ceil(MAX_ROWS))
 }
 
-/// From a row of the output to the next.
-fn stride(num_rows: usize, num_columns: usize, out_len: usize) -> usize {
-    let stride = out_len / num_rows.max(1);
-    assert!(
-        out_len == num_rows * stride && (stride >= num_columns || num_rows == 0),
-        "the output's shape is not the product's"
-    );
-    stride
-}
-
-/// Two numbers, each rounded to the nearest bf16, halves to even.
-#[inline(always)]
-fn pair(first: f32, second: f32) -> Pair {
-    u32::from(bf16_bits(first)) | u32::from(bf16_bits(second)) << 16
-}
-
-impl Value for Pair {
-    const CHANNELS: usize = 2;
-    type Vector<S: Simd> = S::u32s;
-
-    #[inline(always)]
-    fn vectors<S: Simd>(values: &[Pair]) -> &[S::u32s] {
-        S::as_simd_u32s(values).0
-    }
-
-    #[inline(always)]
-    fn vectors_mut<S: Simd>(values: &mut [Pair]) -> &mut [S::u32s] {
-        S::as_mut_simd_u32s(values).0
-    }
-
-    /// Part 0 are the first channels of all pairs, part 1 the second ones.
-    #[inline(always)]
-    fn part<S: Simd>(simd: S, vector: S::u32s, part: usize) -> S::f32s {
-        let bits = if part == 0 {
-            simd.wrapping_dyn_shl_u32s(vector, simd.splat_u32s(16))
-        } else {
-            simd.and_u32s(vector, simd.splat_u32s(0xffff_0000))
-        };
-        simd.transmute_f32s_u32s(bits)
-    }
-
-    /// Rounds to the nearest, halves away from zero.
-    #[inline(always)]
-    fn join<S: Simd>(simd: S, parts: [S::f32s; MAX_PARTS]) -> S::u32s {
-        let half = simd.splat_u32s(0x8000);
-        let first = simd.add_u32s(simd.transmute_u32s_f32s(parts[0]), half);
-        let second = simd.add_u32s(simd.transmute_u32s_f32s(parts[1]), half);
-        simd.or_u32s(
-            simd.wrapping_dyn_shr_u32s(first, simd.splat_u32s(16)),
-            simd.and_u32s(second, simd.splat_u32s(0xffff_0000)),
-        )
-    }
-
-    fn channel(place: usize, lanes: usize) -> usize {
-        let (vector, place) = (place / (2 * lanes), place % (2 * lanes));
-        2 * lanes * vector + 2 * (place % lanes) + place / lanes
-    }
-
-    fn to_bf16(values: &[Pair], out: &mut [u16]) {
-        for (out, &value) in out.as_chunks_mut().0.iter_mut().zip(values) {
-            *out = [value as u16, (value >> 16) as u16];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,25 +170,5 @@ mod tests {
         assert!(is_of_amd("processor\t: 0\nvendor_id\t: AuthenticAMD\n"));
         assert!(!is_of_amd("processor\t: 0\nvendor_id\t: GenuineIntel\n"));
         assert!(!is_of_amd(""));
-    }
-
-    #[test]
-    fn numbers_are_rounded_to_the_nearest_bf16() {
-        // bf16 has 8 bits of precision: next to 1 it knows 1 + 1/128 and 1 - 1/256.
-        assert_eq!(pair(1.0, -2.0), 0xc000_3f80);
-        assert_eq!(pair(1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0), 0x3f82_3f80);
-        assert_eq!(pair(f32::INFINITY, 0.0), 0x7f80);
-        assert!(f32::from_bits(pair(f32::NAN, 0.0) << 16).is_nan());
-    }
-
-    #[test]
-    fn places_of_the_parts_and_channels_are_one_to_one() {
-        let channels: Vec<usize> = (0..64).map(|place| Pair::channel(place, 16)).collect();
-        assert_eq!(channels[..3], [0, 2, 4]);
-        assert_eq!(channels[16..18], [1, 3]);
-        assert_eq!(channels[32], 32);
-        let mut sorted = channels.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..64).collect::<Vec<_>>());
     }
 }

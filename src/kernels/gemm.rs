@@ -10,6 +10,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::isa::{Isa, Kernel};
+use super::lines::Lines;
 use super::packing;
 
 /// Vectors of outputs in a tile.
@@ -121,6 +122,8 @@ pub trait Rows<T> {
     fn place(&self, row: usize) -> Self::Place;
     /// A segment of the row there, at least as long as the weights' segments.
     fn segment(&self, place: Self::Place, segment: usize) -> &[T];
+    /// Where all of them lie.
+    fn lines(&self) -> Lines<'_, T>;
 }
 
 /// Rows of one segment, one after the other.
@@ -148,6 +151,19 @@ impl<T> Rows<T> for Contiguous<'_, T> {
     #[inline(always)]
     fn segment(&self, place: usize, _segment: usize) -> &[T] {
         &self.values[place..]
+    }
+
+    fn lines(&self) -> Lines<'_, T> {
+        Lines {
+            values: self.values,
+            segments: &[0],
+            row_stride: self.row_len,
+            line_len: self.num_rows().max(1),
+            line_stride: 0,
+            image_len: 1,
+            image_stride: 0,
+            skipped: 0,
+        }
     }
 }
 
@@ -201,11 +217,7 @@ fn gemm_of(
     out: &mut [f32],
 ) {
     let num_rows = rows.num_rows();
-    let out_stride = out.len() / num_rows.max(1);
-    assert!(
-        out.len() == num_rows * out_stride && (out_stride >= weights.num_outputs || num_rows == 0),
-        "the output's shape is not the product's"
-    );
+    let out_stride = out_stride(num_rows, weights.num_outputs, out.len());
     let PackedWeights { panel, num_outputs, segment_len, num_segments, .. } = *weights;
     let tile_rows = tile_rows(isa.lanes());
     let depth = (SEGMENTS_DEPTH / segment_len).clamp(1, num_segments);
@@ -238,6 +250,16 @@ fn gemm_of(
             }
         }
     }
+}
+
+/// From a row of the output, of `num_columns` values at least, to the next.
+pub(super) fn out_stride(num_rows: usize, num_columns: usize, out_len: usize) -> usize {
+    let stride = out_len / num_rows.max(1);
+    assert!(
+        out_len == num_rows * stride && (stride >= num_columns || num_rows == 0),
+        "the output's shape is not the product's"
+    );
+    stride
 }
 
 /// Rows of a tile, by the vectors' length.

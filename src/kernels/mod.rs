@@ -8,6 +8,8 @@
 #![allow(clippy::needless_range_loop)]
 
 pub mod aligned;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+pub mod amx;
 pub mod arithmetic;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 pub mod bf16;
@@ -16,6 +18,9 @@ pub mod fetch;
 pub mod gemm;
 pub mod gemm_transposed;
 pub mod isa;
+pub mod lines;
 mod packing;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+pub mod pairs;
 pub mod pool;
 pub mod winograd;

@@ -9,7 +9,7 @@ mod transform;
 mod weights;
 
 use super::aligned::Aligned;
-use super::arithmetic::{Arithmetic, Value};
+use super::arithmetic::{F32Products, Value};
 use super::fetch::{LINE_LEN, fetch};
 use super::gemm::Contiguous;
 use transform::{Grid, TransformInput, TransformOutput};
@@ -32,7 +32,7 @@ const TILES_BYTES: usize = 256 << 10;
 
 /// The weights of a 3x3 convolution with stride 1 and a pixel of padding.
 #[derive(Debug, Clone)]
-pub struct Winograd<A: Arithmetic> {
+pub struct Winograd<A: F32Products> {
     arithmetic: A,
     /// For each pair of points, `[in, out]`, outputs in the order of [`Value::channel`].
     weights: Vec<A::Weights>,
@@ -51,7 +51,7 @@ pub struct Scratch<V> {
     sums: Aligned<f32>,
 }
 
-impl<A: Arithmetic> Winograd<A> {
+impl<A: F32Products> Winograd<A> {
     /// Transforms `weight`, `[out, in, 3, 3]` f32. `bias` is `[out]` f32.
     pub fn new(
         arithmetic: A,

@@ -1,8 +1,7 @@
 //! This program's own kernels, for each instruction set of this CPU.
 
-use ec2train::kernels::arithmetic::Arithmetic;
 use ec2train::kernels::isa::Isa;
-use ec2train::model::backbone::{Scratch, SimdBackbone};
+use ec2train::model::backbone::{Network, Scratch, SimdBackbone};
 
 use crate::formula::{IMAGE_LEN, assert_close, golden_features, pixels, state_dict};
 
@@ -15,9 +14,9 @@ fn backbones() -> Vec<SimdBackbone<Isa>> {
     isas.into_iter().map(|isa| SimdBackbone::new(isa, &state_dict).unwrap()).collect()
 }
 
-pub fn features<A: Arithmetic>(
+pub fn features<A: Network>(
     backbone: &SimdBackbone<A>,
-    scratch: &mut Scratch<A::Value>,
+    scratch: &mut Scratch<A>,
     pixels: &[f32],
 ) -> Vec<f32> {
     let mut features = vec![f32::NAN; pixels.len() / IMAGE_LEN * 2048];
@@ -39,7 +38,7 @@ fn the_features_of_an_image_do_not_depend_on_how_many_there_are() {
     }
 }
 
-pub fn assert_independent_of_neighbours<A: Arithmetic>(backbone: &SimdBackbone<A>) {
+pub fn assert_independent_of_neighbours<A: Network>(backbone: &SimdBackbone<A>) {
     let pixels = pixels();
     let (first, second) = pixels.split_at(IMAGE_LEN);
     let scratch = &mut Scratch::default();

@@ -5,13 +5,12 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr;
 
-use super::{Bf16, Pair};
+use super::Bf16;
 use crate::kernels::gemm::Rows;
+use crate::kernels::pairs::{OUTPUTS, Pair};
 
 /// Rows of a tile at most.
 pub(super) const MAX_ROWS: usize = 12;
-/// Outputs of a tile.
-pub(super) const OUTPUTS: usize = 32;
 /// Segments of a row at most: the pixels of a 3x3 kernel.
 const MAX_SEGMENTS: usize = 9;
 

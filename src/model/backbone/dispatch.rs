@@ -6,7 +6,7 @@ use super::libtorch_engines::{self, LibtorchNetwork};
 use super::simd::{Scratch, SimdBackbone};
 use crate::error::Result;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::bf16::{Bf16, Pair};
+use crate::kernels::{amx::Amx, bf16::Bf16};
 use crate::kernels::isa::Isa;
 use crate::model::state_dict::StateDict;
 
@@ -22,6 +22,8 @@ enum Weights {
     Simd(SimdBackbone<Isa>),
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     SimdBf16(SimdBackbone<Bf16>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    Amx(SimdBackbone<Amx>),
     Libtorch(Box<dyn LibtorchNetwork>),
 }
 
@@ -31,9 +33,11 @@ pub struct Worker(WorkerWeights);
 
 #[derive(Debug)]
 enum WorkerWeights {
-    Simd(SimdBackbone<Isa>, Box<Scratch<f32>>),
+    Simd(SimdBackbone<Isa>, Box<Scratch<Isa>>),
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    SimdBf16(SimdBackbone<Bf16>, Box<Scratch<Pair>>),
+    SimdBf16(SimdBackbone<Bf16>, Box<Scratch<Bf16>>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    Amx(SimdBackbone<Amx>, Box<Scratch<Amx>>),
     Libtorch(Box<dyn LibtorchNetwork>),
 }
 
@@ -48,6 +52,8 @@ impl Backbone {
             Engine::Simd(isa) => Weights::Simd(SimdBackbone::new(isa, state_dict)?),
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Engine::SimdBf16(bf16) => Weights::SimdBf16(SimdBackbone::new(bf16, state_dict)?),
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Engine::Amx(amx) => Weights::Amx(SimdBackbone::new(amx, state_dict)?),
             Engine::OnednnBf16 => {
                 Weights::Libtorch(libtorch_engines::fused(state_dict, Precision::Bf16, batch)?)
             }
@@ -72,6 +78,8 @@ impl Backbone {
             Weights::SimdBf16(backbone) => {
                 WorkerWeights::SimdBf16(backbone.clone(), Box::default())
             }
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Weights::Amx(backbone) => WorkerWeights::Amx(backbone.clone(), Box::default()),
             Weights::Libtorch(backbone) => WorkerWeights::Libtorch(backbone.share()),
         })
     }
@@ -105,6 +113,11 @@ impl Worker {
             }
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             WorkerWeights::SimdBf16(backbone, scratch) => {
+                backbone.forward(pixels, scratch, features, cut);
+                Ok(())
+            }
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            WorkerWeights::Amx(backbone, scratch) => {
                 backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }

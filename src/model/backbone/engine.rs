@@ -3,10 +3,9 @@
 use std::fmt;
 
 use super::Precision;
-use super::instructions::require_instructions;
 use super::libtorch_engines::{LIBTORCH_ENGINES, is_supported};
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::bf16::Bf16;
+use crate::kernels::{amx::Amx, bf16::Bf16};
 use crate::kernels::isa::Isa;
 
 /// What computes the backbone. Features of different engines are close, but not the same bits, so
@@ -15,6 +14,9 @@ use crate::kernels::isa::Isa;
 pub enum Engine {
     /// oneDNN's fused convolutions in bf16, for CPUs with AMX.
     OnednnBf16,
+    /// This program's own kernels, bf16 with sums in f32, for CPUs with AMX.
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    Amx(Amx),
     /// This program's own kernels, bf16 with sums in f32, for CPUs with AVX512_BF16.
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     SimdBf16(Bf16),
@@ -30,6 +32,8 @@ impl Engine {
     /// Those that this CPU runs at a useful speed, the fastest first.
     pub fn supported() -> Vec<Engine> {
         let mut engines = Vec::new();
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        engines.extend(Amx::detect().map(Engine::Amx));
         if is_supported(Precision::Bf16) {
             engines.push(Engine::OnednnBf16);
         }
@@ -50,8 +54,9 @@ impl Engine {
 
     /// The first of [`Engine::supported`], without trying the others.
     pub fn fastest() -> Engine {
-        if is_supported(Precision::Bf16) {
-            return Engine::OnednnBf16;
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        if let Some(amx) = Amx::detect() {
+            return Engine::Amx(amx);
         }
         if Isa::supported().is_empty() && LIBTORCH_ENGINES.get().is_some() {
             return Engine::Libtorch;
@@ -65,7 +70,7 @@ impl Engine {
 
     /// Whether this CPU's fastest engine is one that computes with libtorch.
     pub fn fastest_needs_libtorch() -> bool {
-        require_instructions(Precision::Bf16).is_ok() || Isa::supported().is_empty()
+        Isa::supported().is_empty()
     }
 
     /// Whether its weights serve one size of batch: fewer images take as long.
@@ -79,6 +84,8 @@ impl Engine {
             Engine::OnednnBf16 => "bf16-onednn-amx",
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Engine::SimdBf16(_) => "bf16-avx512",
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Engine::Amx(_) => "bf16-amx",
             #[cfg(target_arch = "x86_64")]
             Engine::Simd(Isa::Avx512(_)) => "fp32-avx512",
             #[cfg(target_arch = "x86_64")]

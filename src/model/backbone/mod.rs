@@ -25,4 +25,4 @@ pub use libtorch_engines::{LIBTORCH_ENGINES, LibtorchEngines, LibtorchNetwork};
 #[cfg(feature = "torch")]
 pub use onednn::{OnednnBackbone, Unsupported, check_support, is_supported};
 pub use precision::Precision;
-pub use simd::{Scratch, SimdBackbone};
+pub use simd::{Network, Scratch, SimdBackbone};

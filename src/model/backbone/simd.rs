@@ -2,6 +2,7 @@
 
 mod block;
 mod convolution;
+mod padded;
 mod rows;
 mod stem;
 
@@ -12,13 +13,13 @@ use rayon::prelude::*;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
-use crate::kernels::arithmetic::{Arithmetic, Value};
+use crate::kernels::arithmetic::Value;
 use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::pool::average_pool;
-use crate::kernels::winograd;
 use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, LAYER4_CHANNELS};
 use crate::model::state_dict::StateDict;
 use block::Block;
+pub use convolution::Network;
 use stem::Stem;
 
 /// Blocks, of 16, that take one image at a time, so that its activations stay in the cache. Later
@@ -32,26 +33,37 @@ const RGB: usize = 3;
 
 /// ResNet50 without its head. Cheap to clone: the weights are shared.
 #[derive(Debug, Clone)]
-pub struct SimdBackbone<A: Arithmetic> {
+pub struct SimdBackbone<A: Network> {
     arithmetic: A,
     layers: Arc<Layers<A>>,
 }
 
 #[derive(Debug)]
-struct Layers<A: Arithmetic> {
+struct Layers<A: Network> {
     stem: Stem<A>,
     blocks: Vec<Block<A>>,
 }
 
 /// The activations of a chunk, kept from call to call.
-#[derive(Debug, Default)]
-pub struct Scratch<V> {
-    stem: stem::Scratch<V>,
+#[derive(Debug)]
+pub struct Scratch<A: Network> {
+    stem: stem::Scratch<A::Value>,
     /// Of one image.
-    image: Activations<V>,
+    image: Activations<A::Value>,
     /// Of all images of the chunk.
-    chunk: Activations<V>,
-    winograd: winograd::Scratch<V>,
+    chunk: Activations<A::Value>,
+    blocks: block::Scratch<A>,
+}
+
+impl<A: Network> Default for Scratch<A> {
+    fn default() -> Self {
+        Scratch {
+            stem: Default::default(),
+            image: Default::default(),
+            chunk: Default::default(),
+            blocks: Default::default(),
+        }
+    }
 }
 
 /// `[N, side, side, C]`; each block replaces them by its output. Those of `values` and `projected` lie
@@ -64,7 +76,7 @@ struct Activations<V> {
     convolved: Aligned<V>,
 }
 
-impl<A: Arithmetic> SimdBackbone<A> {
+impl<A: Network> SimdBackbone<A> {
     /// Folds, transforms and packs the weights. `state_dict` has passed [`StateDict::check`] against
     /// [`resnet::tensor_specs`].
     ///
@@ -95,16 +107,16 @@ impl<A: Arithmetic> SimdBackbone<A> {
     pub fn forward(
         &self,
         pixels: &[f32],
-        scratch: &mut Scratch<A::Value>,
+        scratch: &mut Scratch<A>,
         features: &mut [f32],
         cut: Option<&mut [u16]>,
     ) {
-        let Scratch { stem, image, chunk, winograd } = scratch;
+        let Scratch { stem, image, chunk, blocks } = scratch;
         let (per_image, per_chunk) = self.layers.blocks.split_at(BLOCKS_PER_IMAGE);
         let num_images = features.len() / NUM_FEATURES;
         for (index, pixels) in pixels.chunks_exact(SIDE * SIDE * RGB).enumerate() {
             self.layers.stem.forward(pixels, stem, &mut image.values);
-            block::forward(per_image, image, winograd);
+            block::forward(per_image, image, blocks);
             let image_len = image.values.len();
             let values = chunk.values.resized(num_images * image_len);
             values[index * image_len..][..image_len].copy_from_slice(&image.values);
@@ -112,14 +124,14 @@ impl<A: Arithmetic> SimdBackbone<A> {
         let mut rest = per_chunk;
         if let Some(cut) = cut {
             let (before, layer4) = per_chunk.split_at(BLOCKS_BEFORE_LAYER4 - BLOCKS_PER_IMAGE);
-            block::forward(before, chunk, winograd);
+            block::forward(before, chunk, blocks);
             let pixels = chunk.values.chunks_exact(stride_of::<A::Value>(LAYER4_CHANNELS));
             for (pixel, out) in pixels.zip(cut.chunks_exact_mut(LAYER4_CHANNELS)) {
                 A::Value::to_bf16(&pixel[..LAYER4_CHANNELS / A::Value::CHANNELS], out);
             }
             rest = layer4;
         }
-        block::forward(rest, chunk, winograd);
+        block::forward(rest, chunk, blocks);
         let image_len = chunk.values.len() / num_images;
         let images = chunk.values.chunks_exact(image_len);
         for (image, features) in images.zip(features.chunks_exact_mut(NUM_FEATURES)) {

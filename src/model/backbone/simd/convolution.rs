@@ -1,9 +1,16 @@
 //! The convolutions of a block.
 
-use super::rows::{TapRows, Taps};
+use std::fmt::Debug;
+
+use super::padded::Padded;
 use crate::error::Result;
-use crate::kernels::arithmetic::{Arithmetic, Value};
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::amx::Amx;
+use crate::kernels::arithmetic::{Arithmetic, F32Products, Value};
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::bf16::Bf16;
 use crate::kernels::gemm::{Epilogue, Rows};
+use crate::kernels::isa::Isa;
 use crate::kernels::winograd::{self, Winograd};
 use crate::model::fold::{FoldedConv, fold};
 use crate::model::resnet::ConvNorm;
@@ -49,43 +56,60 @@ fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folded: &FoldedConv) ->
     })
 }
 
-/// A 3x3 convolution with its ReLU.
-#[derive(Debug)]
-pub(super) enum Conv3x3<A: Arithmetic> {
-    Winograd(Winograd<A>),
-    Strided { product: Product<A>, taps: Taps<A::Value> },
+/// A 3x3 convolution with its ReLU, for images of a given size.
+pub trait Conv3x3<A: Arithmetic>: Debug + Sized + Send + Sync {
+    /// Buffers that are reused from call to call.
+    type Scratch: Debug + Default;
+
+    /// Takes `conv` of `state_dict` for images of `side` pixels a side.
+    ///
+    /// # Errors
+    /// When a tensor is missing.
+    fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm, side: usize) -> Result<Self>;
+
+    /// Convolves `input`, `[N, side, side, in]`, to `out`.
+    fn forward(&self, input: &[A::Value], scratch: &mut Self::Scratch, out: &mut [A::Value]);
 }
 
-impl<A: Arithmetic> Conv3x3<A> {
-    pub(super) fn new(
-        arithmetic: A,
-        state_dict: &StateDict,
-        conv: &ConvNorm,
-        side: usize,
-    ) -> Result<Self> {
-        if conv.stride == 1 {
-            let FoldedConv { weight, bias } = fold(state_dict, conv)?;
-            let (num_in, num_out) = (conv.in_channels, conv.out_channels);
-            return Ok(Conv3x3::Winograd(Winograd::new(
-                arithmetic, num_in, num_out, &weight, &bias,
-            )));
-        }
-        let taps = Taps::new(side, conv.stride, conv.in_channels / A::Value::CHANNELS);
-        Ok(Conv3x3::Strided { product: Product::new(arithmetic, state_dict, conv)?, taps })
+/// What a network is computed with.
+pub trait Network: Arithmetic {
+    /// How 3x3 convolutions with stride 1 are computed.
+    type Unstrided: Conv3x3<Self>;
+}
+
+impl Network for Isa {
+    type Unstrided = Winograd3x3<Isa>;
+}
+
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+impl Network for Bf16 {
+    type Unstrided = Winograd3x3<Bf16>;
+}
+
+/// Its tiles multiply sixteen times as fast as vectors, which the transforms of Winograd's way would have to
+/// be computed with.
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+impl Network for Amx {
+    type Unstrided = Padded<Amx>;
+}
+
+/// With a quarter of the multiplications.
+#[derive(Debug)]
+pub struct Winograd3x3<A: F32Products> {
+    winograd: Winograd<A>,
+    side: usize,
+}
+
+impl<A: F32Products> Conv3x3<A> for Winograd3x3<A> {
+    type Scratch = winograd::Scratch<A::Value>;
+
+    fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm, side: usize) -> Result<Self> {
+        let FoldedConv { weight, bias } = fold(state_dict, conv)?;
+        let (num_in, num_out) = (conv.in_channels, conv.out_channels);
+        Ok(Winograd3x3 { winograd: Winograd::new(arithmetic, num_in, num_out, &weight, &bias), side })
     }
 
-    pub(super) fn forward(
-        &self,
-        input: &[A::Value],
-        side: usize,
-        scratch: &mut winograd::Scratch<A::Value>,
-        out: &mut [A::Value],
-    ) {
-        match self {
-            Conv3x3::Winograd(winograd) => winograd.forward(input, side, scratch, out),
-            Conv3x3::Strided { product, taps } => {
-                product.forward(&TapRows { input, taps }, true, out);
-            }
-        }
+    fn forward(&self, input: &[A::Value], scratch: &mut Self::Scratch, out: &mut [A::Value]) {
+        self.winograd.forward(input, self.side, scratch, out);
     }
 }

@@ -4,7 +4,9 @@ use super::{RGB, SIDE};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, Value};
+use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::gemm::{Epilogue, Rows};
+use crate::kernels::lines::Lines;
 use crate::kernels::pool::max_pool;
 use crate::model::fold::fold;
 use crate::model::resnet;
@@ -37,7 +39,7 @@ pub(super) struct Stem<A: Arithmetic> {
 pub(super) struct Scratch<V> {
     /// `[230, 3]`: a line of an image between zeros.
     line: Vec<f32>,
-    /// `[230, 230, 3]`: an image with zeros around it.
+    /// `[230, 230, 3]`: an image with zeros around it, and as many behind it as a product may take along.
     padded: Vec<V>,
     /// `[1 + 8, 112, 64]`: a strip of lines below the last one of the strip before.
     strip: Aligned<V>,
@@ -69,7 +71,8 @@ impl<A: Arithmetic> Stem<A> {
     ) {
         let Scratch { line, padded, strip: lines } = scratch;
         line.resize(PADDED_SIDE * RGB, 0.0);
-        padded.resize(PADDED_SIDE * padded_line_len::<A::Value>(), A::Value::default());
+        let padded_len = PADDED_SIDE * padded_line_len::<A::Value>();
+        padded.resize(padded_len + LINE_LEN, A::Value::default());
         let padded_lines = padded.chunks_exact_mut(padded_line_len::<A::Value>()).skip(PADDING);
         for (padded, pixels) in padded_lines.zip(image.chunks_exact(SIDE * RGB)) {
             line[PADDING * RGB..][..SIDE * RGB].copy_from_slice(pixels);
@@ -96,6 +99,17 @@ const fn padded_line_len<V: Value>() -> usize {
     PADDED_SIDE * RGB / V::CHANNELS
 }
 
+/// From a line of the kernel's beginning to each of its lines.
+const fn segments<V: Value>() -> [usize; KERNEL] {
+    let mut segments = [0; KERNEL];
+    let mut line = 0;
+    while line < KERNEL {
+        segments[line] = line * padded_line_len::<V>();
+        line += 1;
+    }
+    segments
+}
+
 /// The lines of the kernel at each output pixel of a strip.
 struct StemRows<'a, V> {
     /// `[230, 230, 3]`
@@ -120,5 +134,19 @@ impl<V: Value> Rows<V> for StemRows<'_, V> {
     #[inline(always)]
     fn segment(&self, place: usize, segment: usize) -> &[V] {
         &self.padded[place + segment * padded_line_len::<V>()..]
+    }
+
+    fn lines(&self) -> Lines<'_, V> {
+        let line_stride = 2 * padded_line_len::<V>();
+        Lines {
+            values: &self.padded[self.first_line * line_stride..],
+            segments: const { &segments::<V>() },
+            row_stride: 2 * RGB / V::CHANNELS,
+            line_len: STEM_SIDE,
+            line_stride,
+            image_len: STRIP,
+            image_stride: STRIP * line_stride,
+            skipped: 0,
+        }
     }
 }

@@ -1,0 +1,113 @@
+// Products of bf16 numbers by tiles that plain instructions imitate, for tests on any CPU.
+
+#include <cstring>
+
+#include "amx_product.h"
+
+namespace {
+
+float to_float(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+uint32_t to_bits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+// To the nearest bf16, halves to even. No sum here is NaN.
+uint32_t round(float value) {
+  const uint32_t bits = to_bits(value);
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+class Imitation {
+ public:
+  explicit Imitation(size_t num_rows) { num_rows_ = num_rows; }
+
+  template <int kTile>
+  static void clear() {
+    std::memset(tiles_[kTile], 0, sizeof tiles_[kTile]);
+  }
+
+  template <int kTile>
+  static void load(const uint32_t* pairs, size_t stride) {
+    for (size_t row = 0; row < rows_of(kTile); ++row) {
+      std::memcpy(tiles_[kTile][row], pairs + row * stride, sizeof tiles_[kTile][row]);
+    }
+  }
+
+  template <int kTile>
+  static void store(float* values, size_t stride) {
+    for (size_t row = 0; row < rows_of(kTile); ++row) {
+      std::memcpy(values + row * stride, tiles_[kTile][row], sizeof tiles_[kTile][row]);
+    }
+  }
+
+  // Adds up as TDPBF16PS does: the first channels of all pairs, the second ones, then both to the sum.
+  template <int kSums, int kLeft, int kRight>
+  static void multiply_add() {
+    for (size_t row = 0; row < num_rows_; ++row) {
+      float first[kPairs] = {};
+      float second[kPairs] = {};
+      for (size_t pair = 0; pair < kPairs; ++pair) {
+        const uint32_t left = tiles_[kLeft][row][pair];
+        for (size_t output = 0; output < kPairs; ++output) {
+          const uint32_t right = tiles_[kRight][pair][output];
+          first[output] += to_float(left << 16) * to_float(right << 16);
+          second[output] += to_float(left & 0xffff0000) * to_float(right & 0xffff0000);
+        }
+      }
+      for (size_t output = 0; output < kPairs; ++output) {
+        const float sum = to_float(tiles_[kSums][row][output]);
+        tiles_[kSums][row][output] = to_bits(sum + (first[output] + second[output]));
+      }
+    }
+  }
+
+  class Epilogue {
+   public:
+    Epilogue(const Product& product, size_t panel)
+        : bias_(product.bias ? product.bias + panel * kOutputs : nullptr),
+          add_(product.add),
+          relu_(product.relu) {}
+
+    void finish(const float* sums, uint32_t* out) const {
+      for (size_t pair = 0; pair < kOutputs / 2; ++pair) {
+        const uint32_t before = out[pair];
+        const float first = finished(sums, 2 * pair, to_float(before << 16));
+        const float second = finished(sums, 2 * pair + 1, to_float(before & 0xffff0000));
+        out[pair] = round(first) | round(second) << 16;
+      }
+    }
+
+   private:
+    float finished(const float* sums, size_t output, float before) const {
+      float value = sums[output] + (bias_ ? bias_[output] : 0);
+      value += add_ ? before : 0;
+      return relu_ && value < 0 ? 0 : value;
+    }
+
+    const float* bias_;
+    bool add_;
+    bool relu_;
+  };
+
+ private:
+  static size_t rows_of(int tile) { return tile < 6 ? num_rows_ : kPairs; }
+
+  static thread_local uint32_t tiles_[8][kRows][kPairs];
+  static thread_local size_t num_rows_;
+};
+
+thread_local uint32_t Imitation::tiles_[8][kRows][kPairs];
+thread_local size_t Imitation::num_rows_;
+
+}  // namespace
+
+extern "C" void ec2train_amx_multiply_emulated(const Product* product) {
+  multiply<Imitation>(*product);
+}

@@ -1,0 +1,206 @@
+//! bf16 with sums in f32, for CPUs with AMX.
+//!
+//! These multiply tiles of 16 rows by 16 outputs. A tile's rows lie equally far apart in memory, so a tile
+//! takes whatever lies between the rows that are needed along, such as the padding between two lines of
+//! an image, and what is computed of it is thrown away.
+
+mod tile;
+
+use std::ops::Range;
+
+use super::arithmetic::Arithmetic;
+use super::bf16::Bf16;
+use super::cap::{self, Level};
+use super::gemm::{Epilogue, Rows, out_stride};
+use super::isa::Isa;
+use super::lines::Lines;
+use super::pairs::{PackedPairs, Pair, pair};
+use tile::{MAX_ROWS, NOWHERE, Product, TileRows};
+
+/// Pairs that a tile multiplies at once.
+const STEP: usize = 16;
+/// Bytes of rows that are multiplied with all outputs before the next: they stay in the L2 cache, 2 MiB on
+/// all CPUs with AMX, beside a panel of weights.
+const ROWS_BYTES: usize = 768 << 10;
+
+/// AMX, which this CPU is known to have: Intel's Sapphire Rapids and later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amx {
+    isa: Isa,
+    unit: Unit,
+}
+
+/// What multiplies tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Cpu(Bf16),
+    Imitation,
+}
+
+impl Amx {
+    /// `None` where the CPU or the kernel lacks it, or `ONEDNN_MAX_CPU_ISA` withholds it.
+    pub fn detect() -> Option<Self> {
+        let bf16 = Bf16::detect()?;
+        let unit = Unit::Cpu(bf16);
+        (cap::leaves(Level::Amx) && tile::request(bf16)).then(|| Amx { isa: bf16.isa(), unit })
+    }
+
+    /// The same products by plain instructions on any CPU: far slower than f32, for tests.
+    pub fn imitation() -> Self {
+        Amx { isa: Isa::fastest(), unit: Unit::Imitation }
+    }
+}
+
+impl Arithmetic for Amx {
+    type Value = Pair;
+    type Weights = PackedPairs;
+
+    const PART_BYTES: usize = 1 << 20;
+
+    fn isa(self) -> Isa {
+        self.isa
+    }
+
+    fn pack(
+        self,
+        num_segments: usize,
+        segment_len: usize,
+        num_outputs: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> PackedPairs {
+        PackedPairs::new(num_segments, segment_len, num_outputs, STEP, weight)
+    }
+
+    fn round(self, values: &[f32], out: &mut [Pair]) {
+        match self.unit {
+            Unit::Cpu(bf16) => bf16.round(values, out),
+            Unit::Imitation => {
+                for (out, &[first, second]) in out.iter_mut().zip(values.as_chunks().0) {
+                    *out = pair(first, second);
+                }
+            }
+        }
+    }
+
+    fn multiply(
+        self,
+        rows: &impl Rows<Pair>,
+        weights: &PackedPairs,
+        epilogue: Epilogue,
+        out: &mut [Pair],
+    ) {
+        let num_rows = rows.num_rows();
+        let out_stride = out_stride(num_rows, weights.num_outputs / 2, out.len());
+        if num_rows == 0 {
+            return;
+        }
+        let lines = rows.lines();
+        let cover = Cover::new(&lines, num_rows);
+        let block_len = ROWS_BYTES / (size_of::<Pair>() * lines.row_stride);
+        let block_len = block_len.next_multiple_of(2 * MAX_ROWS);
+        let mut tiles = Vec::new();
+        for first in (0..num_rows).step_by(block_len) {
+            cover.tiles(first..num_rows.min(first + block_len), &mut tiles);
+            let product = Product { lines: &lines, tiles: &tiles, tile_len: cover.tile_len, weights };
+            product.multiply(self.unit, epilogue, out, out_stride);
+        }
+    }
+}
+
+/// How tiles cover the rows of a product.
+struct Cover<'a> {
+    lines: &'a Lines<'a, Pair>,
+    /// Rows of each tile.
+    tile_len: usize,
+    /// Where the last tile begins at the latest, so that all of it lies where rows do.
+    last_place: usize,
+}
+
+impl<'a> Cover<'a> {
+    fn new(lines: &'a Lines<'a, Pair>, num_rows: usize) -> Self {
+        let last_row = lines.place(num_rows - 1);
+        let tile_len = MAX_ROWS.min(last_row / lines.row_stride + 1);
+        Cover { lines, tile_len, last_place: last_row - (tile_len - 1) * lines.row_stride }
+    }
+
+    /// The tiles that cover some of the rows.
+    fn tiles(&self, rows: Range<usize>, tiles: &mut Vec<TileRows>) {
+        tiles.clear();
+        let mut row = rows.start;
+        while row < rows.end {
+            let mut tile = TileRows {
+                first: self.lines.place(row).min(self.last_place),
+                outputs: [NOWHERE; MAX_ROWS],
+            };
+            // Line by line, as far as the tile reaches.
+            while row < rows.end {
+                let index = (self.lines.place(row) - tile.first) / self.lines.row_stride;
+                if index >= self.tile_len {
+                    break;
+                }
+                let len = self.lines.left_in_line(row).min(rows.end - row);
+                let outputs = &mut tile.outputs[index..self.tile_len];
+                let len = len.min(outputs.len());
+                for (output, row) in outputs.iter_mut().zip(row..row + len) {
+                    *output = row as u32;
+                }
+                row += len;
+            }
+            tiles.push(tile);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of 7 rows and one between them, three of an image and one between images.
+    const LINES: Lines<'static, Pair> = Lines {
+        values: &[],
+        segments: &[0],
+        row_stride: 5,
+        line_len: 7,
+        line_stride: 8 * 5,
+        image_len: 3,
+        image_stride: 4 * 8 * 5,
+        skipped: 0,
+    };
+
+    fn tiles(lines: &Lines<Pair>, num_rows: usize) -> Vec<TileRows> {
+        let mut tiles = Vec::new();
+        Cover::new(lines, num_rows).tiles(0..num_rows, &mut tiles);
+        tiles
+    }
+
+    #[test]
+    fn every_row_is_computed_once_and_where_it_lies() {
+        for skipped in [0, 3, 20] {
+            for num_rows in 1..80 {
+                let lines = Lines { skipped, ..LINES };
+                let cover = Cover::new(&lines, num_rows);
+                let mut found = Vec::new();
+                for tile in tiles(&lines, num_rows) {
+                    for (index, &output) in tile.outputs.iter().enumerate() {
+                        if output != NOWHERE {
+                            assert!(index < cover.tile_len);
+                            assert_eq!(tile.first + 5 * index, lines.place(output as usize));
+                            found.push(output as usize);
+                        }
+                    }
+                    let end = tile.first + 5 * (cover.tile_len - 1);
+                    assert!(end <= lines.place(num_rows - 1), "a tile reaches too far");
+                }
+                assert_eq!(found, (0..num_rows).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_tile_takes_two_lines_with_what_is_between_them() {
+        let found = tiles(&LINES, 42);
+        let counts = found.iter().map(|tile| tile.outputs.iter().filter(|&&o| o != NOWHERE).count());
+        assert_eq!(counts.collect::<Vec<_>>(), [14, 7, 14, 7]);
+        assert_eq!(found[0].outputs[6..9], [6, NOWHERE, 7]);
+    }
+}

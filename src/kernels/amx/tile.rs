@@ -1,0 +1,120 @@
+//! Products by tiles: the seam between Rust and its C++.
+#![allow(unsafe_code)]
+
+use std::ptr;
+
+use super::{STEP, Unit};
+use crate::kernels::bf16::Bf16;
+use crate::kernels::gemm::Epilogue;
+use crate::kernels::lines::Lines;
+use crate::kernels::pairs::{OUTPUTS, PackedPairs, Pair};
+
+/// Rows of a tile at most.
+pub(super) const MAX_ROWS: usize = 16;
+/// Stands for an output that is thrown away.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// Rows that lie equally far apart, and which rows of the output they become; as in `amx_product.h`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TileRows {
+    /// Where the first one lies.
+    pub(super) first: usize,
+    pub(super) outputs: [u32; MAX_ROWS],
+}
+
+/// As in `amx_product.h`.
+#[repr(C)]
+struct RawProduct {
+    values: *const Pair,
+    segments: *const usize,
+    num_segments: usize,
+    steps_per_segment: usize,
+    row_stride: usize,
+    tiles: *const TileRows,
+    num_tiles: usize,
+    tile_len: usize,
+    weights: *const Pair,
+    num_panels: usize,
+    bias: *const f32,
+    add: bool,
+    relu: bool,
+    out: *mut Pair,
+    out_stride: usize,
+}
+
+// native/amx.cpp, native/amx_emulated.cpp
+unsafe extern "C" {
+    fn ec2train_amx_request() -> bool;
+    fn ec2train_amx_multiply(product: *const RawProduct);
+    fn ec2train_amx_multiply_emulated(product: *const RawProduct);
+}
+
+/// Whether the CPU has tiles, and the kernel lets this process use them.
+pub(super) fn request(_proof: Bf16) -> bool {
+    // SAFETY: it takes nothing. It is compiled with AVX-512, which a `Bf16` proves.
+    unsafe { ec2train_amx_request() }
+}
+
+/// Some tiles of rows and all panels of weights.
+pub(super) struct Product<'a> {
+    pub(super) lines: &'a Lines<'a, Pair>,
+    pub(super) tiles: &'a [TileRows],
+    /// Rows of each tile.
+    pub(super) tile_len: usize,
+    pub(super) weights: &'a PackedPairs,
+}
+
+impl Product<'_> {
+    /// Writes the rows of `out`, [`TileRows::outputs`] of them, `out_stride` apart.
+    pub(super) fn multiply(&self, unit: Unit, epilogue: Epilogue, out: &mut [Pair], out_stride: usize) {
+        self.check(out.len(), out_stride);
+        let bias = if epilogue.bias.is_empty() {
+            ptr::null()
+        } else {
+            epilogue.bias[..self.weights.num_outputs].as_ptr()
+        };
+        let product = RawProduct {
+            values: self.lines.values.as_ptr(),
+            segments: self.lines.segments.as_ptr(),
+            num_segments: self.weights.num_segments,
+            steps_per_segment: self.weights.segment_len / STEP,
+            row_stride: self.lines.row_stride,
+            tiles: self.tiles.as_ptr(),
+            num_tiles: self.tiles.len(),
+            tile_len: self.tile_len,
+            weights: self.weights.values.as_ptr(),
+            num_panels: self.weights.num_outputs / OUTPUTS,
+            bias,
+            add: epilogue.add,
+            relu: epilogue.relu,
+            out: out.as_mut_ptr(),
+            out_stride,
+        };
+        // SAFETY: `check` and the lines above have compared all lengths. All that is pointed to is
+        // borrowed until the end of this function. A `Unit::Cpu` is only made where `request` was granted.
+        unsafe {
+            match unit {
+                Unit::Cpu(_) => ec2train_amx_multiply(&product),
+                Unit::Imitation => ec2train_amx_multiply_emulated(&product),
+            }
+        }
+    }
+
+    /// Panics where a tile reads or writes outside.
+    fn check(&self, out_len: usize, out_stride: usize) {
+        let PackedPairs { ref values, num_outputs, num_segments, segment_len } = *self.weights;
+        assert_eq!(values.len(), num_segments * segment_len * num_outputs);
+        assert!(segment_len.is_multiple_of(STEP) && num_outputs.is_multiple_of(OUTPUTS));
+        assert_eq!(self.lines.segments.len(), num_segments, "rows have other segments");
+        assert!((1..=MAX_ROWS).contains(&self.tile_len));
+        let furthest = self.lines.segments.iter().max().copied().unwrap_or_default();
+        let reach = (self.tile_len - 1) * self.lines.row_stride + furthest + segment_len;
+        for tile in self.tiles {
+            assert!(tile.first + reach <= self.lines.values.len(), "a row is too short");
+            let last = tile.outputs.iter().filter(|&&output| output != NOWHERE).max();
+            let end = last.map_or(0, |&last| last as usize * out_stride + num_outputs / 2);
+            assert!(end <= out_len, "the output is too short");
+        }
+    }
+}
