@@ -39,10 +39,13 @@ class Tiles {
     __asm__ volatile("tilezero %%tmm%c0" : : "i"(kTile));
   }
 
-  // `stride` in pairs.
+  // Rows of 16 sums or pairs, of which `stride` lie between the beginnings of two.
   template <int kTile>
-  static void load(const uint32_t* pairs, size_t stride) {
-    __asm__ volatile("tileloadd (%0,%1,4), %%tmm%c2" : : "r"(pairs), "r"(stride), "i"(kTile) : "memory");
+  static void load(const void* first, size_t stride) {
+    __asm__ volatile("tileloadd (%0,%1,4), %%tmm%c2"
+                     :
+                     : "r"(first), "r"(stride), "i"(kTile)
+                     : "memory");
   }
 
   template <int kTile>
@@ -60,41 +63,16 @@ class Tiles {
                      : "i"(kSums), "i"(kLeft), "i"(kRight));
   }
 
-  // How the sums of a panel end.
-  class Epilogue {
-   public:
-    Epilogue(const Product& product, size_t panel) : add_(product.add), relu_(product.relu) {
-      const float* bias = product.bias ? product.bias + panel * kOutputs : nullptr;
-      bias_[0] = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps();
-      bias_[1] = bias ? _mm512_loadu_ps(bias + 16) : _mm512_setzero_ps();
+  // Writes [32] sums as pairs.
+  template <bool kRelu>
+  static void finish(const float* sums, uint32_t* out) {
+    auto pairs = (__m512i)_mm512_cvtne2ps_pbh(_mm512_load_ps(sums + 16), _mm512_load_ps(sums));
+    if (kRelu) {
+      // Numbers with a sign are negative as integers too.
+      pairs = _mm512_max_epi16(pairs, _mm512_setzero_si512());
     }
-
-    // Writes [32] sums as pairs.
-    void finish(const float* sums, uint32_t* out) const {
-      __m512 first = _mm512_add_ps(_mm512_load_ps(sums), bias_[0]);
-      __m512 second = _mm512_add_ps(_mm512_load_ps(sums + 16), bias_[1]);
-      if (add_) {
-        const __m512i before = _mm512_loadu_si512(out);
-        first = _mm512_add_ps(first, widen(_mm512_castsi512_si256(before)));
-        second = _mm512_add_ps(second, widen(_mm512_extracti64x4_epi64(before, 1)));
-      }
-      if (relu_) {
-        first = _mm512_max_ps(first, _mm512_setzero_ps());
-        second = _mm512_max_ps(second, _mm512_setzero_ps());
-      }
-      _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(second, first));
-    }
-
-   private:
-    // 16 numbers as f32.
-    static __m512 widen(__m256i numbers) {
-      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
-    }
-
-    __m512 bias_[2];
-    bool add_;
-    bool relu_;
-  };
+    _mm512_storeu_si512(out, pairs);
+  }
 };
 
 // As in the kernel's <asm/prctl.h> and <asm/fpu/types.h>.

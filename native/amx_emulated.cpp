@@ -34,9 +34,10 @@ class Imitation {
   }
 
   template <int kTile>
-  static void load(const uint32_t* pairs, size_t stride) {
+  static void load(const void* first, size_t stride) {
+    const auto* values = static_cast<const uint32_t*>(first);
     for (size_t row = 0; row < rows_of(kTile); ++row) {
-      std::memcpy(tiles_[kTile][row], pairs + row * stride, sizeof tiles_[kTile][row]);
+      std::memcpy(tiles_[kTile][row], values + row * stride, sizeof tiles_[kTile][row]);
     }
   }
 
@@ -68,35 +69,19 @@ class Imitation {
     }
   }
 
-  class Epilogue {
-   public:
-    Epilogue(const Product& product, size_t panel)
-        : bias_(product.bias ? product.bias + panel * kOutputs : nullptr),
-          add_(product.add),
-          relu_(product.relu) {}
-
-    void finish(const float* sums, uint32_t* out) const {
-      for (size_t pair = 0; pair < kOutputs / 2; ++pair) {
-        const uint32_t before = out[pair];
-        const float first = finished(sums, 2 * pair, to_float(before << 16));
-        const float second = finished(sums, 2 * pair + 1, to_float(before & 0xffff0000));
-        out[pair] = round(first) | round(second) << 16;
-      }
+  template <bool kRelu>
+  static void finish(const float* sums, uint32_t* out) {
+    for (size_t pair = 0; pair < kOutputs / 2; ++pair) {
+      out[pair] = finished<kRelu>(sums[2 * pair]) | finished<kRelu>(sums[2 * pair + 1]) << 16;
     }
-
-   private:
-    float finished(const float* sums, size_t output, float before) const {
-      float value = sums[output] + (bias_ ? bias_[output] : 0);
-      value += add_ ? before : 0;
-      return relu_ && value < 0 ? 0 : value;
-    }
-
-    const float* bias_;
-    bool add_;
-    bool relu_;
-  };
+  }
 
  private:
+  template <bool kRelu>
+  static uint32_t finished(float sum) {
+    return round(kRelu && sum < 0 ? 0 : sum);
+  }
+
   static size_t rows_of(int tile) { return tile < 6 ? num_rows_ : kPairs; }
 
   static thread_local uint32_t tiles_[8][kRows][kPairs];

@@ -21,7 +21,7 @@ constexpr size_t kPairs = 16;
 struct TileRows {
   // Pairs from the values' beginning to the first row.
   size_t first;
-  // Rows of the output; those of kNowhere are thrown away.
+  // Pairs from the output's beginning to each row of it; what goes kNowhere is thrown away.
   uint32_t outputs[kRows];
 };
 constexpr uint32_t kNowhere = UINT32_MAX;
@@ -37,93 +37,188 @@ struct Product {
   size_t row_stride;
   const TileRows* tiles;
   size_t num_tiles;
+  // Tiles that are multiplied with all panels before the next.
+  size_t block_len;
   // Rows of each tile, at most kRows.
   size_t tile_len;
   // [panels][segments * steps_per_segment * kPairs][kOutputs] pairs.
   const uint32_t* weights;
   size_t num_panels;
-  // [panels][kOutputs], or null.
+  // What sums begin with: [panels][kOutputs], or null.
   const float* bias;
-  // Whether what the output holds is added.
+  // Whether what the output holds is added. The rows of each tile are then out_stride apart.
   bool add;
   bool relu;
-  // [rows][out_stride] pairs.
   uint32_t* out;
   size_t out_stride;
 };
 
 struct alignas(64) Sums {
-  float values[2][kRows][kOutputs];
+  float values[2 * kRows][kOutputs];
 };
 
-// The sums of one tile of rows, or of two.
+// Tiles whose sums are to be cut off and rounded, and their outputs of one panel.
+struct Unfinished {
+  const TileRows* tiles;
+  uint32_t* out;
+  size_t next_row;
+  size_t end;
+};
+
+// Finishes up to `num_rows` rows.
+template <class Unit, bool kRelu>
+inline void finish(Unfinished& unfinished, const Sums& sums, size_t num_rows) {
+  const TileRows* const tiles = unfinished.tiles;
+  uint32_t* const out = unfinished.out;
+  const size_t left = unfinished.end - unfinished.next_row;
+  const size_t end = unfinished.next_row + (left < num_rows ? left : num_rows);
+  for (size_t row = unfinished.next_row; row < end; ++row) {
+    const size_t output = tiles[row / kRows].outputs[row % kRows];
+    if (output != kNowhere) {
+      Unit::template finish<kRelu>(sums.values[row], out + output);
+    }
+  }
+  unfinished.next_row = end;
+}
+
+// Sums begin with the bias in every row, or with zeros.
 template <class Unit, size_t kTiles>
-inline void multiply(const Product& product, const TileRows* tiles, const uint32_t* weights,
-                     Sums& sums) {
-  Unit::template clear<0>();
-  Unit::template clear<1>();
-  if (kTiles == 2) {
+inline void begin(const float* bias) {
+  if (!bias) {
+    Unit::template clear<0>();
+    Unit::template clear<1>();
     Unit::template clear<2>();
     Unit::template clear<3>();
+    return;
   }
+  Unit::template load<0>(bias, 0);
+  Unit::template load<1>(bias + kOutputs / 2, 0);
+  if (kTiles == 2) {
+    Unit::template load<2>(bias, 0);
+    Unit::template load<3>(bias + kOutputs / 2, 0);
+  }
+}
+
+// Adds the products of kPairs pairs of each row to the sums of one tile or two.
+template <class Unit, size_t kTiles>
+inline void multiply_add(const uint32_t* first, const uint32_t* second, size_t stride,
+                         const uint32_t* weights) {
+  Unit::template load<6>(weights, kOutputs);
+  Unit::template load<4>(first, stride);
+  Unit::template multiply_add<0, 4, 6>();
+  Unit::template load<7>(weights + kPairs, kOutputs);
+  Unit::template multiply_add<1, 4, 7>();
+  if (kTiles == 2) {
+    Unit::template load<5>(second, stride);
+    Unit::template multiply_add<2, 5, 6>();
+    Unit::template multiply_add<3, 5, 7>();
+  }
+}
+
+template <class Unit, size_t kTiles>
+inline void store(Sums& sums) {
+  Unit::template store<0>(&sums.values[0][0], kOutputs);
+  Unit::template store<1>(&sums.values[0][kOutputs / 2], kOutputs);
+  if (kTiles == 2) {
+    Unit::template store<2>(&sums.values[kRows][0], kOutputs);
+    Unit::template store<3>(&sums.values[kRows][kOutputs / 2], kOutputs);
+  }
+}
+
+// A matrix with ones on its diagonal.
+struct alignas(64) Identity {
+  uint32_t pairs[kPairs][kOutputs];
+};
+constexpr Identity kIdentity = [] {
+  constexpr uint32_t kOne = 0x3f80;
+  Identity identity = {};
+  for (size_t pair = 0; pair < kPairs; ++pair) {
+    identity.pairs[pair][2 * pair] = kOne;
+    identity.pairs[pair][2 * pair + 1] = kOne << 16;
+  }
+  return identity;
+}();
+
+// What the output holds of a tile's first row.
+inline const uint32_t* first_output(const TileRows& tile, const uint32_t* out, size_t out_stride) {
+  size_t row = 0;
+  while (tile.outputs[row] == kNowhere) {
+    ++row;
+  }
+  return out + tile.outputs[row] - row * out_stride;
+}
+
+// The sums of one tile of rows, or of two. Those before them are finished meanwhile, between the steps, which
+// keep other parts of the CPU busy.
+template <class Unit, size_t kTiles, bool kAdd, bool kRelu>
+inline void multiply(const Product& product, const TileRows* tiles, const uint32_t* weights,
+                     const float* bias, uint32_t* out, Sums& sums, Unfinished& unfinished) {
   const size_t stride = product.row_stride;
   const size_t num_steps = product.steps_per_segment;
   const size_t* const segments_end = product.segments + product.num_segments;
+  const size_t rows_per_step = 2 * kRows / (num_steps * product.num_segments) + 1;
+  begin<Unit, kTiles>(bias);
   for (const size_t* segment = product.segments; segment != segments_end; ++segment) {
     const uint32_t* first = product.values + *segment + tiles[0].first;
     const uint32_t* second = product.values + *segment + tiles[kTiles - 1].first;
     for (size_t step = 0; step < num_steps; ++step) {
-      Unit::template load<6>(weights, kOutputs);
-      Unit::template load<4>(first, stride);
-      Unit::template multiply_add<0, 4, 6>();
-      Unit::template load<7>(weights + kPairs, kOutputs);
-      Unit::template multiply_add<1, 4, 7>();
-      if (kTiles == 2) {
-        Unit::template load<5>(second, stride);
-        Unit::template multiply_add<2, 5, 6>();
-        Unit::template multiply_add<3, 5, 7>();
-      }
+      multiply_add<Unit, kTiles>(first, second, stride, weights);
+      finish<Unit, kRelu>(unfinished, sums, rows_per_step);
       first += kPairs;
       second += kPairs;
       weights += kPairs * kOutputs;
     }
   }
-  Unit::template store<0>(&sums.values[0][0][0], kOutputs);
-  Unit::template store<1>(&sums.values[0][0][kOutputs / 2], kOutputs);
-  if (kTiles == 2) {
-    Unit::template store<2>(&sums.values[1][0][0], kOutputs);
-    Unit::template store<3>(&sums.values[1][0][kOutputs / 2], kOutputs);
+  if (kAdd) {
+    // A product with ones is quicker than to widen the numbers and to add them.
+    const size_t out_stride = product.out_stride;
+    multiply_add<Unit, kTiles>(first_output(tiles[0], out, out_stride),
+                               first_output(tiles[kTiles - 1], out, out_stride), out_stride,
+                               &kIdentity.pairs[0][0]);
   }
+  store<Unit, kTiles>(sums);
+  unfinished = {tiles, out, 0, kTiles * kRows};
 }
 
-// All panels of all tiles. Rows are read again for each panel, and each panel once.
-template <class Unit>
-inline void multiply(const Product& product) {
+// All panels of all tiles, block by block.
+template <class Unit, bool kAdd, bool kRelu>
+void multiply(const Product& product) {
   const Unit unit(product.tile_len);
   const size_t panel_len =
       product.num_segments * product.steps_per_segment * kPairs * kOutputs;
   Sums sums;
-  for (size_t panel = 0; panel < product.num_panels; ++panel) {
-    const uint32_t* weights = product.weights + panel * panel_len;
-    const typename Unit::Epilogue epilogue(product, panel);
-    uint32_t* out = product.out + panel * kOutputs / 2;
-    for (size_t tile = 0; tile < product.num_tiles; tile += 2) {
-      const TileRows* tiles = product.tiles + tile;
-      const size_t num_tiles = product.num_tiles - tile < 2 ? 1 : 2;
-      if (num_tiles == 2) {
-        multiply<Unit, 2>(product, tiles, weights, sums);
-      } else {
-        multiply<Unit, 1>(product, tiles, weights, sums);
+  Unfinished unfinished = {};
+  for (size_t block = 0; block < product.num_tiles; block += product.block_len) {
+    const size_t left = product.num_tiles - block;
+    const size_t end = block + (left < product.block_len ? left : product.block_len);
+    for (size_t panel = 0; panel < product.num_panels; ++panel) {
+      const uint32_t* weights = product.weights + panel * panel_len;
+      const float* bias = product.bias ? product.bias + panel * kOutputs : nullptr;
+      uint32_t* out = product.out + panel * kOutputs / 2;
+      size_t tile = block;
+      for (; tile + 1 < end; tile += 2) {
+        multiply<Unit, 2, kAdd, kRelu>(product, product.tiles + tile, weights, bias, out, sums,
+                                       unfinished);
       }
-      for (size_t i = 0; i < num_tiles; ++i) {
-        for (size_t row = 0; row < product.tile_len; ++row) {
-          const size_t output = tiles[i].outputs[row];
-          if (output != kNowhere) {
-            epilogue.finish(sums.values[i][row], out + output * product.out_stride);
-          }
-        }
+      if (tile < end) {
+        multiply<Unit, 1, kAdd, kRelu>(product, product.tiles + tile, weights, bias, out, sums,
+                                       unfinished);
       }
     }
+  }
+  finish<Unit, kRelu>(unfinished, sums, 2 * kRows);
+}
+
+template <class Unit>
+void multiply(const Product& product) {
+  if (product.add && product.relu) {
+    multiply<Unit, true, true>(product);
+  } else if (product.add) {
+    multiply<Unit, true, false>(product);
+  } else if (product.relu) {
+    multiply<Unit, false, true>(product);
+  } else {
+    multiply<Unit, false, false>(product);
   }
 }
 

@@ -19,8 +19,11 @@ use tile::{MAX_ROWS, NOWHERE, Product, TileRows};
 
 /// Pairs that a tile multiplies at once.
 const STEP: usize = 16;
-/// Bytes of rows that are multiplied with all outputs before the next: they stay in the L2 cache, 2 MiB on
-/// all CPUs with AMX, beside a panel of weights.
+/// Weights of up to so many bytes stay in the L2 cache, 2 MiB on all CPUs with AMX: a few tiles of rows are
+/// multiplied with all of them before the next.
+const WEIGHTS_BYTES: usize = 640 << 10;
+/// Bytes of rows that are multiplied with all outputs before the next where there are more weights: they
+/// stay in the L2 cache beside a panel.
 const ROWS_BYTES: usize = 768 << 10;
 
 /// AMX, which this CPU is known to have: Intel's Sapphire Rapids and later.
@@ -95,15 +98,19 @@ impl Arithmetic for Amx {
             return;
         }
         let lines = rows.lines();
-        let cover = Cover::new(&lines, num_rows);
-        let block_len = ROWS_BYTES / (size_of::<Pair>() * lines.row_stride);
-        let block_len = block_len.next_multiple_of(2 * MAX_ROWS);
+        let cover = Cover::new(&lines, num_rows, out_stride);
         let mut tiles = Vec::new();
-        for first in (0..num_rows).step_by(block_len) {
-            cover.tiles(first..num_rows.min(first + block_len), &mut tiles);
-            let product = Product { lines: &lines, tiles: &tiles, tile_len: cover.tile_len, weights };
-            product.multiply(self.unit, epilogue, out, out_stride);
-        }
+        cover.tiles(0..num_rows, &mut tiles);
+        let weights_bytes = size_of::<Pair>() * weights.values.len();
+        let block_len = if weights_bytes <= WEIGHTS_BYTES {
+            4
+        } else {
+            let pair_bytes = 2 * MAX_ROWS * size_of::<Pair>() * lines.row_stride;
+            2 * (ROWS_BYTES / pair_bytes).max(1)
+        };
+        let tile_len = cover.tile_len;
+        let product = Product { lines: &lines, tiles: &tiles, block_len, tile_len, weights };
+        product.multiply(self.unit, epilogue, out, out_stride);
     }
 }
 
@@ -114,13 +121,16 @@ struct Cover<'a> {
     tile_len: usize,
     /// Where the last tile begins at the latest, so that all of it lies where rows do.
     last_place: usize,
+    /// From a row of the output to the next.
+    out_stride: usize,
 }
 
 impl<'a> Cover<'a> {
-    fn new(lines: &'a Lines<'a, Pair>, num_rows: usize) -> Self {
+    fn new(lines: &'a Lines<'a, Pair>, num_rows: usize, out_stride: usize) -> Self {
         let last_row = lines.place(num_rows - 1);
         let tile_len = MAX_ROWS.min(last_row / lines.row_stride + 1);
-        Cover { lines, tile_len, last_place: last_row - (tile_len - 1) * lines.row_stride }
+        let last_place = last_row - (tile_len - 1) * lines.row_stride;
+        Cover { lines, tile_len, last_place, out_stride }
     }
 
     /// The tiles that cover some of the rows.
@@ -142,7 +152,7 @@ impl<'a> Cover<'a> {
                 let outputs = &mut tile.outputs[index..self.tile_len];
                 let len = len.min(outputs.len());
                 for (output, row) in outputs.iter_mut().zip(row..row + len) {
-                    *output = row as u32;
+                    *output = (row * self.out_stride) as u32;
                 }
                 row += len;
             }
@@ -169,7 +179,7 @@ mod tests {
 
     fn tiles(lines: &Lines<Pair>, num_rows: usize) -> Vec<TileRows> {
         let mut tiles = Vec::new();
-        Cover::new(lines, num_rows).tiles(0..num_rows, &mut tiles);
+        Cover::new(lines, num_rows, 1).tiles(0..num_rows, &mut tiles);
         tiles
     }
 
@@ -178,7 +188,7 @@ mod tests {
         for skipped in [0, 3, 20] {
             for num_rows in 1..80 {
                 let lines = Lines { skipped, ..LINES };
-                let cover = Cover::new(&lines, num_rows);
+                let cover = Cover::new(&lines, num_rows, 1);
                 let mut found = Vec::new();
                 for tile in tiles(&lines, num_rows) {
                     for (index, &output) in tile.outputs.iter().enumerate() {

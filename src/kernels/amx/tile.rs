@@ -14,12 +14,13 @@ pub(super) const MAX_ROWS: usize = 16;
 /// Stands for an output that is thrown away.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// Rows that lie equally far apart, and which rows of the output they become; as in `amx_product.h`.
+/// Rows that lie equally far apart, and where what is computed of each goes; as in `amx_product.h`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TileRows {
     /// Where the first one lies.
     pub(super) first: usize,
+    /// Where rows of the output begin, or [`NOWHERE`].
     pub(super) outputs: [u32; MAX_ROWS],
 }
 
@@ -33,6 +34,7 @@ struct RawProduct {
     row_stride: usize,
     tiles: *const TileRows,
     num_tiles: usize,
+    block_len: usize,
     tile_len: usize,
     weights: *const Pair,
     num_panels: usize,
@@ -60,15 +62,17 @@ pub(super) fn request(_proof: Bf16) -> bool {
 pub(super) struct Product<'a> {
     pub(super) lines: &'a Lines<'a, Pair>,
     pub(super) tiles: &'a [TileRows],
+    /// Tiles that are multiplied with all panels before the next.
+    pub(super) block_len: usize,
     /// Rows of each tile.
     pub(super) tile_len: usize,
     pub(super) weights: &'a PackedPairs,
 }
 
 impl Product<'_> {
-    /// Writes the rows of `out`, [`TileRows::outputs`] of them, `out_stride` apart.
+    /// Writes rows of `out`. What it holds is added only to tiles whose rows of it are `out_stride` apart.
     pub(super) fn multiply(&self, unit: Unit, epilogue: Epilogue, out: &mut [Pair], out_stride: usize) {
-        self.check(out.len(), out_stride);
+        self.check(out.len(), epilogue.add.then_some(out_stride));
         let bias = if epilogue.bias.is_empty() {
             ptr::null()
         } else {
@@ -82,6 +86,7 @@ impl Product<'_> {
             row_stride: self.lines.row_stride,
             tiles: self.tiles.as_ptr(),
             num_tiles: self.tiles.len(),
+            block_len: self.block_len,
             tile_len: self.tile_len,
             weights: self.weights.values.as_ptr(),
             num_panels: self.weights.num_outputs / OUTPUTS,
@@ -101,20 +106,27 @@ impl Product<'_> {
         }
     }
 
-    /// Panics where a tile reads or writes outside.
-    fn check(&self, out_len: usize, out_stride: usize) {
+    /// Panics where a tile reads or writes outside. With `out_stride` it reads the output as well.
+    fn check(&self, out_len: usize, out_stride: Option<usize>) {
         let PackedPairs { ref values, num_outputs, num_segments, segment_len } = *self.weights;
         assert_eq!(values.len(), num_segments * segment_len * num_outputs);
         assert!(segment_len.is_multiple_of(STEP) && num_outputs.is_multiple_of(OUTPUTS));
         assert_eq!(self.lines.segments.len(), num_segments, "rows have other segments");
-        assert!((1..=MAX_ROWS).contains(&self.tile_len));
+        assert!((1..=MAX_ROWS).contains(&self.tile_len) && self.block_len > 0);
         let furthest = self.lines.segments.iter().max().copied().unwrap_or_default();
         let reach = (self.tile_len - 1) * self.lines.row_stride + furthest + segment_len;
-        for tile in self.tiles {
-            assert!(tile.first + reach <= self.lines.values.len(), "a row is too short");
-            let last = tile.outputs.iter().filter(|&&output| output != NOWHERE).max();
-            let end = last.map_or(0, |&last| last as usize * out_stride + num_outputs / 2);
-            assert!(end <= out_len, "the output is too short");
+        for TileRows { first, outputs } in self.tiles {
+            assert!(first + reach <= self.lines.values.len(), "a row is too short");
+            let mut rows = outputs.iter().enumerate().filter(|&(_, &output)| output != NOWHERE);
+            let last = rows.clone().next_back().map(|(_, &output)| output as usize);
+            assert!(last.is_some_and(|last| last + num_outputs / 2 <= out_len), "no room");
+            if let Some(stride) = out_stride {
+                let is_spaced = |(row, &output): (usize, &u32)| {
+                    last.is_some_and(|last| output as usize + (self.tile_len - 1 - row) * stride == last)
+                };
+                assert!(rows.all(is_spaced), "rows of the output are not one after the other");
+                assert!(last.is_some_and(|last| last >= (self.tile_len - 1) * stride));
+            }
         }
     }
 }
