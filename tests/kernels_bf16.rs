@@ -1,7 +1,8 @@
-//! The kernels in bf16 against f64, on CPUs with AVX512_BF16.
+//! The kernels in bf16 against f64, on CPUs with AVX512_BF16; products by tiles on any.
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
-use ec2train::kernels::arithmetic::{Arithmetic, bf16_bits};
+use ec2train::kernels::amx::{Amx, Pixels};
+use ec2train::kernels::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use ec2train::kernels::bf16::Bf16;
 use ec2train::kernels::gemm::{Contiguous, Epilogue};
 use ec2train::kernels::pairs::Pair;
@@ -47,57 +48,193 @@ fn assert_rounded(found: f32, expected: f64, sums: f64) {
     assert!(difference <= tolerance, "{found}, not {expected}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+/// A product of random numbers.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    seed: u64,
+    num_rows: usize,
+    depth: usize,
+    num_outputs: usize,
+    /// Pairs between two rows, of the input and of the output.
+    gap: usize,
+    has_bias: bool,
+    add: bool,
+    relu: bool,
+}
 
-    #[test]
-    fn products_are_those_of_f64_rounded_once(
+impl Case {
+    fn row_len(self) -> usize {
+        self.depth + 2 * self.gap
+    }
+
+    fn out_len(self) -> usize {
+        self.num_outputs + 2 * self.gap
+    }
+
+    fn rows(self) -> Vec<f32> {
+        values(self.seed, self.num_rows * self.row_len())
+    }
+
+    fn weights(self) -> Vec<f32> {
+        values(self.seed ^ 1, self.depth * self.num_outputs)
+    }
+
+    fn bias(self) -> Vec<f32> {
+        values(self.seed ^ 2, if self.has_bias { self.num_outputs } else { 0 })
+    }
+
+    fn before(self) -> Vec<f32> {
+        values(self.seed ^ 3, self.num_rows * self.out_len())
+    }
+
+    /// What adding up in f32 costs.
+    fn tolerance(self) -> f64 {
+        f64::from(f32::EPSILON) * (self.depth * self.depth) as f64
+    }
+
+    /// Of the plain product, `[rows, outputs]`.
+    fn sums(self) -> Vec<f64> {
+        let (rows, weights) = (self.rows(), self.weights());
+        let sum = |index: usize| {
+            let (row, output) = (index / self.num_outputs, index % self.num_outputs);
+            let row = &rows[row * self.row_len()..][..self.depth];
+            let terms = row.iter().enumerate().map(|(d, &value)| {
+                f64::from(value) * f64::from(weights[d * self.num_outputs + output])
+            });
+            terms.sum()
+        };
+        (0..self.num_rows * self.num_outputs).map(sum).collect()
+    }
+
+    fn pack<A: Arithmetic>(self, arithmetic: A) -> A::Weights {
+        let weights = self.weights();
+        arithmetic.pack(1, self.depth, self.num_outputs, |_, d, output| {
+            weights[d * self.num_outputs + output]
+        })
+    }
+
+    /// Fails unless `arithmetic` rounds the sums of f64, and once.
+    fn check(self, arithmetic: impl Arithmetic<Value = Pair>) {
+        let pairs = to_pairs(&self.rows());
+        let inputs = Contiguous { values: &pairs, row_len: self.row_len() / 2 };
+        let (bias, before, sums) = (self.bias(), self.before(), self.sums());
+        let mut out = to_pairs(&before);
+        let epilogue = Epilogue { bias: &bias, add: self.add, relu: self.relu };
+        arithmetic.multiply(&inputs, &self.pack(arithmetic), epilogue, &mut out);
+        for (index, &found) in from_pairs(&out).iter().enumerate() {
+            let (row, output) = (index / self.out_len(), index % self.out_len());
+            if output >= self.num_outputs {
+                assert_eq!(found, before[index], "a gap was written to");
+                continue;
+            }
+            let mut expected = sums[row * self.num_outputs + output];
+            expected += f64::from(bias.get(output).copied().unwrap_or_default());
+            expected += if self.add { f64::from(before[index]) } else { 0.0 };
+            let expected = if self.relu { expected.max(0.0) } else { expected };
+            assert_rounded(found, expected, self.tolerance());
+        }
+    }
+}
+
+prop_compose! {
+    fn cases()(
         seed in any::<u64>(),
-        num_rows in 1..40usize,
+        num_rows in 1..80usize,
         num_pairs in 1..150usize,
         num_panels in 1..4usize,
         gap in 0..3usize,
         has_bias in any::<bool>(),
         add in any::<bool>(),
         relu in any::<bool>(),
-    ) {
-        let Some(bf16) = bf16() else { return Ok(()) };
+    ) -> Case {
         let (depth, num_outputs) = (2 * num_pairs, 32 * num_panels);
-        let (row_len, out_len) = (depth + 2 * gap, num_outputs + 2 * gap);
-        let rows = values(seed, num_rows * row_len);
-        let weights = values(seed ^ 1, depth * num_outputs);
-        let bias = values(seed ^ 2, if has_bias { num_outputs } else { 0 });
-        let before = values(seed ^ 3, num_rows * out_len);
-        let packed = bf16.pack(1, depth, num_outputs, |_, d, output| weights[d * num_outputs + output]);
-        let pairs = to_pairs(&rows);
-        let inputs = Contiguous { values: &pairs, row_len: row_len / 2 };
+        Case { seed, num_rows, depth, num_outputs, gap, has_bias, add, relu }
+    }
+}
 
-        let mut out = to_pairs(&before);
-        bf16.multiply(&inputs, &packed, Epilogue { bias: &bias, add, relu }, &mut out);
-        let mut sums = vec![f32::NAN; num_rows * num_outputs];
-        bf16.multiply_to_f32(&inputs, &packed, &mut sums);
-        let at_once = bf16.pack_matrix(&weights, num_outputs);
-        let mut same = vec![f32::NAN; num_rows * num_outputs];
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn products_are_those_of_f64_rounded_once(case in cases()) {
+        let Some(bf16) = bf16() else { return Ok(()) };
+        case.check(bf16);
+        let pairs = to_pairs(&case.rows());
+        let inputs = Contiguous { values: &pairs, row_len: case.row_len() / 2 };
+        let mut sums = vec![f32::NAN; case.num_rows * case.num_outputs];
+        bf16.multiply_to_f32(&inputs, &case.pack(bf16), &mut sums);
+        let at_once = bf16.pack_matrix(&case.weights(), case.num_outputs);
+        let mut same = vec![f32::NAN; case.num_rows * case.num_outputs];
         bf16.multiply_to_f32(&inputs, &at_once, &mut same);
         prop_assert_eq!(&same, &sums, "packed at once, the weights are others");
-        // What adding up in f32 costs.
-        let tolerance = f64::from(f32::EPSILON) * (depth * depth) as f64;
-        for (index, &found) in from_pairs(&out).iter().enumerate() {
-            let (row, output) = (index / out_len, index % out_len);
-            if output >= num_outputs {
-                prop_assert_eq!(found, before[index], "a gap was written to");
-                continue;
-            }
-            let product: f64 = (0..depth)
-                .map(|d| f64::from(rows[row * row_len + d]) * f64::from(weights[d * num_outputs + output]))
-                .sum();
-            let sum = f64::from(sums[row * num_outputs + output]);
-            prop_assert!((sum - product).abs() <= tolerance, "{sum}, not {product}");
-            let mut expected = product + f64::from(bias.get(output).copied().unwrap_or_default());
-            expected += if add { f64::from(before[index]) } else { 0.0 };
-            assert_rounded(found, if relu { expected.max(0.0) } else { expected }, tolerance);
+        for (sum, product) in sums.into_iter().zip(case.sums()) {
+            prop_assert!((f64::from(sum) - product).abs() <= case.tolerance(), "{sum}, not {product}");
         }
     }
+
+    #[test]
+    fn products_by_tiles_are_those_of_f64_rounded_once(case in cases()) {
+        // Rows are read in steps of 16 pairs.
+        let case = Case { depth: case.depth.next_multiple_of(32), ..case };
+        case.check(Amx::imitation());
+        if let Some(amx) = Amx::detect() {
+            case.check(amx);
+        }
+    }
+}
+
+#[test]
+fn tiles_of_the_cpu_give_the_bits_of_imitated_ones() {
+    let Some(amx) = Amx::detect() else {
+        eprintln!("SKIPPED, nothing checked: this CPU has no AMX");
+        return;
+    };
+    let case = Case {
+        seed: 7,
+        num_rows: 83,
+        depth: 320,
+        num_outputs: 96,
+        gap: 1,
+        has_bias: true,
+        add: true,
+        relu: true,
+    };
+    let pairs = to_pairs(&case.rows());
+    let inputs = Contiguous { values: &pairs, row_len: case.row_len() / 2 };
+    let bias = case.bias();
+    let product = |amx: Amx| {
+        let mut out = to_pairs(&case.before());
+        let epilogue = Epilogue { bias: &bias, add: case.add, relu: case.relu };
+        amx.multiply(&inputs, &case.pack(amx), epilogue, &mut out);
+        out
+    };
+    assert_eq!(product(amx), product(Amx::imitation()));
+}
+
+#[test]
+fn rows_go_where_their_pixels_lie() {
+    let amx = Amx::imitation();
+    let (num_rows, depth, num_outputs) = (40, 32, 32);
+    let rows = to_pairs(&values(8, num_rows * depth));
+    let weights = values(9, depth * num_outputs);
+    let packed = amx.pack(1, depth, num_outputs, |_, d, output| weights[d * num_outputs + output]);
+    let inputs = Contiguous { values: &rows, row_len: depth / 2 };
+    let epilogue = Epilogue { bias: &[], add: false, relu: false };
+    let mut in_order = vec![0; num_rows * num_outputs / 2];
+    amx.multiply(&inputs, &packed, epilogue, &mut in_order);
+    // Seven images of six pixels, the first of which is left out: backwards, with a gap between two images.
+    let places: Vec<u32> = (0..6).rev().map(|pixel| pixel * 16).collect();
+    let (image_stride, skipped) = (7 * 16, 1);
+    let mut out = vec![u32::MAX; 7 * image_stride];
+    let pixels = Pixels { places: &places, image_stride, skipped };
+    amx.multiply_to(&inputs, &packed, epilogue, &pixels, &mut out);
+    for (row, expected) in in_order.chunks_exact(16).enumerate() {
+        let pixel = skipped + row;
+        let place = pixel / 6 * image_stride + places[pixel % 6] as usize;
+        assert_eq!(&out[place..place + 16], expected, "row {row}");
+        out[place..place + 16].fill(u32::MAX);
+    }
+    assert!(out.iter().all(|&pair| pair == u32::MAX), "something else was written to");
 }
 
 #[test]

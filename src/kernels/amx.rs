@@ -6,8 +6,6 @@
 
 mod tile;
 
-use std::ops::Range;
-
 use super::arithmetic::Arithmetic;
 use super::bf16::Bf16;
 use super::cap::{self, Level};
@@ -19,7 +17,7 @@ use tile::{MAX_ROWS, NOWHERE, Product, TileRows};
 
 /// Pairs that a tile multiplies at once.
 const STEP: usize = 16;
-/// Weights of up to so many bytes stay in the L2 cache, 2 MiB on all CPUs with AMX: a few tiles of rows are
+/// Weights of up to so many bytes stay in the L2 cache, 2 MiB on all CPUs with AMX: two tiles of rows are
 /// multiplied with all of them before the next.
 const WEIGHTS_BYTES: usize = 640 << 10;
 /// Bytes of rows that are multiplied with all outputs before the next where there are more weights: they
@@ -58,8 +56,6 @@ impl Arithmetic for Amx {
     type Value = Pair;
     type Weights = PackedPairs;
 
-    const PART_BYTES: usize = 1 << 20;
-
     fn isa(self) -> Isa {
         self.isa
     }
@@ -92,25 +88,92 @@ impl Arithmetic for Amx {
         epilogue: Epilogue,
         out: &mut [Pair],
     ) {
+        let stride = out_stride(rows.num_rows(), weights.num_outputs / 2, out.len());
+        self.multiply_to(rows, weights, epilogue, &Spaced { stride }, out);
+    }
+}
+
+impl Amx {
+    /// The same, to wherever `outputs` says. What `out` holds there is added only to rows of it that are
+    /// spaced evenly.
+    pub fn multiply_to(
+        self,
+        rows: &impl Rows<Pair>,
+        weights: &PackedPairs,
+        epilogue: Epilogue,
+        outputs: &impl Outputs,
+        out: &mut [Pair],
+    ) {
         let num_rows = rows.num_rows();
-        let out_stride = out_stride(num_rows, weights.num_outputs / 2, out.len());
         if num_rows == 0 {
             return;
         }
         let lines = rows.lines();
-        let cover = Cover::new(&lines, num_rows, out_stride);
-        let mut tiles = Vec::new();
-        cover.tiles(0..num_rows, &mut tiles);
-        let weights_bytes = size_of::<Pair>() * weights.values.len();
-        let block_len = if weights_bytes <= WEIGHTS_BYTES {
-            4
+        let cover = Cover::new(&lines, num_rows);
+        let block_len = if weights.bytes() <= WEIGHTS_BYTES {
+            2
         } else {
             let pair_bytes = 2 * MAX_ROWS * size_of::<Pair>() * lines.row_stride;
             2 * (ROWS_BYTES / pair_bytes).max(1)
         };
+        let tiles = cover.tiles(num_rows, outputs);
         let tile_len = cover.tile_len;
         let product = Product { lines: &lines, tiles: &tiles, block_len, tile_len, weights };
-        product.multiply(self.unit, epilogue, out, out_stride);
+        product.multiply(self.unit, epilogue, outputs.stride(), out);
+    }
+}
+
+/// Where rows of a product go.
+pub trait Outputs {
+    /// Writes the places of rows that follow each other, `first` and so on.
+    fn places(&self, first: usize, places: &mut [u32]);
+    /// From a row to the next, where it is the same everywhere.
+    fn stride(&self) -> Option<usize>;
+}
+
+/// One after the other.
+struct Spaced {
+    stride: usize,
+}
+
+impl Outputs for Spaced {
+    fn places(&self, first: usize, places: &mut [u32]) {
+        for (place, row) in places.iter_mut().zip(first..) {
+            *place = (row * self.stride) as u32;
+        }
+    }
+
+    fn stride(&self) -> Option<usize> {
+        Some(self.stride)
+    }
+}
+
+/// Rows are pixels, which lie alike in all images.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels<'a> {
+    /// Of an image.
+    pub places: &'a [u32],
+    /// From an image to the next.
+    pub image_stride: usize,
+    /// Pixels that come before the first.
+    pub skipped: usize,
+}
+
+impl Outputs for Pixels<'_> {
+    fn places(&self, first: usize, places: &mut [u32]) {
+        let pixel = self.skipped + first;
+        let (mut image, mut pixel) = (pixel / self.places.len(), pixel % self.places.len());
+        for place in places {
+            if pixel == self.places.len() {
+                (image, pixel) = (image + 1, 0);
+            }
+            *place = (image * self.image_stride) as u32 + self.places[pixel];
+            pixel += 1;
+        }
+    }
+
+    fn stride(&self) -> Option<usize> {
+        None
     }
 }
 
@@ -121,43 +184,39 @@ struct Cover<'a> {
     tile_len: usize,
     /// Where the last tile begins at the latest, so that all of it lies where rows do.
     last_place: usize,
-    /// From a row of the output to the next.
-    out_stride: usize,
 }
 
 impl<'a> Cover<'a> {
-    fn new(lines: &'a Lines<'a, Pair>, num_rows: usize, out_stride: usize) -> Self {
+    fn new(lines: &'a Lines<'a, Pair>, num_rows: usize) -> Self {
         let last_row = lines.place(num_rows - 1);
         let tile_len = MAX_ROWS.min(last_row / lines.row_stride + 1);
-        let last_place = last_row - (tile_len - 1) * lines.row_stride;
-        Cover { lines, tile_len, last_place, out_stride }
+        Cover { lines, tile_len, last_place: last_row - (tile_len - 1) * lines.row_stride }
     }
 
-    /// The tiles that cover some of the rows.
-    fn tiles(&self, rows: Range<usize>, tiles: &mut Vec<TileRows>) {
-        tiles.clear();
-        let mut row = rows.start;
-        while row < rows.end {
+    /// The tiles that cover all rows.
+    fn tiles(&self, num_rows: usize, outputs: &impl Outputs) -> Vec<TileRows> {
+        let mut tiles = Vec::with_capacity(num_rows / self.tile_len + 1);
+        let mut row = 0;
+        while row < num_rows {
             let mut tile = TileRows {
                 first: self.lines.place(row).min(self.last_place),
                 outputs: [NOWHERE; MAX_ROWS],
             };
             // Line by line, as far as the tile reaches.
-            while row < rows.end {
+            while row < num_rows {
                 let index = (self.lines.place(row) - tile.first) / self.lines.row_stride;
                 if index >= self.tile_len {
                     break;
                 }
-                let len = self.lines.left_in_line(row).min(rows.end - row);
-                let outputs = &mut tile.outputs[index..self.tile_len];
-                let len = len.min(outputs.len());
-                for (output, row) in outputs.iter_mut().zip(row..row + len) {
-                    *output = (row * self.out_stride) as u32;
-                }
+                let len = self.lines.left_in_line(row).min(num_rows - row);
+                let places = &mut tile.outputs[index..self.tile_len];
+                let len = len.min(places.len());
+                outputs.places(row, &mut places[..len]);
                 row += len;
             }
             tiles.push(tile);
         }
+        tiles
     }
 }
 
@@ -178,9 +237,7 @@ mod tests {
     };
 
     fn tiles(lines: &Lines<Pair>, num_rows: usize) -> Vec<TileRows> {
-        let mut tiles = Vec::new();
-        Cover::new(lines, num_rows, 1).tiles(0..num_rows, &mut tiles);
-        tiles
+        Cover::new(lines, num_rows).tiles(num_rows, &Spaced { stride: 1 })
     }
 
     #[test]
@@ -188,7 +245,7 @@ mod tests {
         for skipped in [0, 3, 20] {
             for num_rows in 1..80 {
                 let lines = Lines { skipped, ..LINES };
-                let cover = Cover::new(&lines, num_rows, 1);
+                let cover = Cover::new(&lines, num_rows);
                 let mut found = Vec::new();
                 for tile in tiles(&lines, num_rows) {
                     for (index, &output) in tile.outputs.iter().enumerate() {
@@ -207,9 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn pixels_go_where_they_lie_in_their_images() {
+        let pixels = Pixels { places: &[1, 5, 2], image_stride: 10, skipped: 1 };
+        let mut places = [0; 6];
+        pixels.places(1, &mut places);
+        assert_eq!(places, [2, 11, 15, 12, 21, 25]);
+    }
+
+    #[test]
     fn a_tile_takes_two_lines_with_what_is_between_them() {
         let found = tiles(&LINES, 42);
-        let counts = found.iter().map(|tile| tile.outputs.iter().filter(|&&o| o != NOWHERE).count());
+        let counts =
+            found.iter().map(|tile| tile.outputs.iter().filter(|&&o| o != NOWHERE).count());
         assert_eq!(counts.collect::<Vec<_>>(), [14, 7, 14, 7]);
         assert_eq!(found[0].outputs[6..9], [6, NOWHERE, 7]);
     }

@@ -17,10 +17,6 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
     /// The right matrix of a product.
     type Weights: Debug + Send + Sync;
 
-    /// Bytes of a product that are computed before what follows of them: they stay in the L2 cache, which
-    /// has 512 KiB at least on servers since 2017.
-    const PART_BYTES: usize = 256 << 10;
-
     /// The instructions of everything that is not a product.
     fn isa(self) -> Isa;
 

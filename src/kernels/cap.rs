@@ -20,8 +20,7 @@ pub(super) enum Level {
 const BELOW_AVX2: [&str; 2] = ["SSE41", "AVX"];
 const BELOW_AVX512: [&str; 3] = ["AVX2", "AVX2_VNNI", "AVX2_VNNI_2"];
 const BELOW_AVX512_BF16: [&str; 2] = ["AVX512_CORE", "AVX512_CORE_VNNI"];
-const BELOW_AMX: [&str; 4] =
-    ["AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512", "AVX10_2_512"];
+const BELOW_AMX: [&str; 4] = ["AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512", "AVX10_2_512"];
 
 /// Whether the environment leaves `level`.
 pub(super) fn leaves(level: Level) -> bool {

@@ -59,6 +59,11 @@ impl PackedPairs {
         packed
     }
 
+    /// The memory that they take.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[Pair]>(&self.values)
+    }
+
     /// `segment_len` in pairs.
     pub(super) fn zeros(num_segments: usize, segment_len: usize, num_outputs: usize) -> Self {
         assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");

@@ -70,9 +70,16 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Writes rows of `out`. What it holds is added only to tiles whose rows of it are `out_stride` apart.
-    pub(super) fn multiply(&self, unit: Unit, epilogue: Epilogue, out: &mut [Pair], out_stride: usize) {
-        self.check(out.len(), epilogue.add.then_some(out_stride));
+    /// Writes rows of `out`, which are `out_stride` apart if any is given; only then is what they hold added.
+    pub(super) fn multiply(
+        &self,
+        unit: Unit,
+        epilogue: Epilogue,
+        out_stride: Option<usize>,
+        out: &mut [Pair],
+    ) {
+        assert!(!epilogue.add || out_stride.is_some(), "rows of the output are not spaced evenly");
+        self.check(out.len(), out_stride.filter(|_| epilogue.add));
         let bias = if epilogue.bias.is_empty() {
             ptr::null()
         } else {
@@ -94,7 +101,7 @@ impl Product<'_> {
             add: epilogue.add,
             relu: epilogue.relu,
             out: out.as_mut_ptr(),
-            out_stride,
+            out_stride: out_stride.unwrap_or_default(),
         };
         // SAFETY: `check` and the lines above have compared all lengths. All that is pointed to is
         // borrowed until the end of this function. A `Unit::Cpu` is only made where `request` was granted.
@@ -122,7 +129,9 @@ impl Product<'_> {
             assert!(last.is_some_and(|last| last + num_outputs / 2 <= out_len), "no room");
             if let Some(stride) = out_stride {
                 let is_spaced = |(row, &output): (usize, &u32)| {
-                    last.is_some_and(|last| output as usize + (self.tile_len - 1 - row) * stride == last)
+                    last.is_some_and(|last| {
+                        output as usize + (self.tile_len - 1 - row) * stride == last
+                    })
                 };
                 assert!(rows.all(is_spaced), "rows of the output are not one after the other");
                 assert!(last.is_some_and(|last| last >= (self.tile_len - 1) * stride));

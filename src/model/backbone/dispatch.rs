@@ -5,9 +5,9 @@ use super::engine::Engine;
 use super::libtorch_engines::{self, LibtorchNetwork};
 use super::simd::{Scratch, SimdBackbone};
 use crate::error::Result;
+use crate::kernels::isa::Isa;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use crate::kernels::{amx::Amx, bf16::Bf16};
-use crate::kernels::isa::Isa;
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head, as an engine wants its weights.

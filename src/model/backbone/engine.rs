@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::Precision;
 use super::libtorch_engines::{LIBTORCH_ENGINES, is_supported};
+use crate::kernels::isa::Isa;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use crate::kernels::{amx::Amx, bf16::Bf16};
-use crate::kernels::isa::Isa;
 
 /// What computes the backbone. Features of different engines are close, but not the same bits, so
 /// they are never mixed.

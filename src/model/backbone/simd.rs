@@ -2,9 +2,12 @@
 
 mod block;
 mod convolution;
-mod padded;
+mod network;
+mod padding;
 mod rows;
 mod stem;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+mod tile_block;
 
 use std::sync::Arc;
 
@@ -18,9 +21,10 @@ use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::pool::average_pool;
 use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, LAYER4_CHANNELS};
 use crate::model::state_dict::StateDict;
-use block::Block;
-pub use convolution::Network;
+use network::ResidualBlock;
 use stem::Stem;
+
+pub use network::Network;
 
 /// Blocks, of 16, that take one image at a time, so that its activations stay in the cache. Later
 /// ones take all images of a chunk, so that each of their weights is read once for many pixels.
@@ -41,7 +45,7 @@ pub struct SimdBackbone<A: Network> {
 #[derive(Debug)]
 struct Layers<A: Network> {
     stem: Stem<A>,
-    blocks: Vec<Block<A>>,
+    blocks: Vec<A::Block>,
 }
 
 /// The activations of a chunk, kept from call to call.
@@ -52,7 +56,7 @@ pub struct Scratch<A: Network> {
     image: Activations<A::Value>,
     /// Of all images of the chunk.
     chunk: Activations<A::Value>,
-    blocks: block::Scratch<A>,
+    blocks: <A::Block as ResidualBlock<A>>::Scratch,
 }
 
 impl<A: Network> Default for Scratch<A> {
@@ -69,7 +73,7 @@ impl<A: Network> Default for Scratch<A> {
 /// `[N, side, side, C]`; each block replaces them by its output. Those of `values` and `projected` lie
 /// [`stride_of`] their channels apart.
 #[derive(Debug, Default)]
-struct Activations<V> {
+pub struct Activations<V> {
     values: Aligned<V>,
     projected: Aligned<V>,
     reduced: Aligned<V>,
@@ -95,7 +99,7 @@ impl<A: Network> SimdBackbone<A> {
             .par_iter()
             // The last few hold most of the weights.
             .with_max_len(1)
-            .map(|(bottleneck, side)| Block::new(arithmetic, state_dict, bottleneck, *side))
+            .map(|(bottleneck, side)| A::Block::new(arithmetic, state_dict, bottleneck, *side))
             .collect::<Result<_>>()?;
         Ok(SimdBackbone { arithmetic, layers: Arc::new(Layers { stem, blocks }) })
     }
@@ -116,7 +120,7 @@ impl<A: Network> SimdBackbone<A> {
         let num_images = features.len() / NUM_FEATURES;
         for (index, pixels) in pixels.chunks_exact(SIDE * SIDE * RGB).enumerate() {
             self.layers.stem.forward(pixels, stem, &mut image.values);
-            block::forward(per_image, image, blocks);
+            A::Block::forward(per_image, image, blocks);
             let image_len = image.values.len();
             let values = chunk.values.resized(num_images * image_len);
             values[index * image_len..][..image_len].copy_from_slice(&image.values);
@@ -124,14 +128,14 @@ impl<A: Network> SimdBackbone<A> {
         let mut rest = per_chunk;
         if let Some(cut) = cut {
             let (before, layer4) = per_chunk.split_at(BLOCKS_BEFORE_LAYER4 - BLOCKS_PER_IMAGE);
-            block::forward(before, chunk, blocks);
+            A::Block::forward(before, chunk, blocks);
             let pixels = chunk.values.chunks_exact(stride_of::<A::Value>(LAYER4_CHANNELS));
             for (pixel, out) in pixels.zip(cut.chunks_exact_mut(LAYER4_CHANNELS)) {
                 A::Value::to_bf16(&pixel[..LAYER4_CHANNELS / A::Value::CHANNELS], out);
             }
             rest = layer4;
         }
-        block::forward(rest, chunk, blocks);
+        A::Block::forward(rest, chunk, blocks);
         let image_len = chunk.values.len() / num_images;
         let images = chunk.values.chunks_exact(image_len);
         for (image, features) in images.zip(features.chunks_exact_mut(NUM_FEATURES)) {

@@ -1,40 +1,25 @@
 //! A bottleneck.
 
-use super::convolution::{Conv3x3, Network, Product};
-use super::padded::Padded;
+use super::convolution::{Conv3x3, Product, Scratch};
+use super::network::ResidualBlock;
 use super::rows::Strided;
 use super::{Activations, stride_of};
 use crate::error::Result;
+use crate::kernels::arithmetic::F32Products;
 use crate::kernels::fetch::fetch;
 use crate::kernels::gemm::Contiguous;
 use crate::model::resnet::Bottleneck;
 use crate::model::state_dict::StateDict;
 
-/// The 3x3 convolution.
-#[derive(Debug)]
-enum Middle<A: Network> {
-    Unstrided(A::Unstrided),
-    Strided(Padded<A>),
-}
+/// Bytes of a block's output that are computed before what follows of them: they stay in the L2 cache,
+/// 512 KiB at least on servers since 2017.
+const PART_BYTES: usize = 256 << 10;
 
-/// Buffers of the 3x3 convolutions.
+/// A bottleneck whose 3x3 convolution is Winograd's where it can be.
 #[derive(Debug)]
-pub(super) struct Scratch<A: Network> {
-    unstrided: <A::Unstrided as Conv3x3<A>>::Scratch,
-    strided: <Padded<A> as Conv3x3<A>>::Scratch,
-}
-
-impl<A: Network> Default for Scratch<A> {
-    fn default() -> Self {
-        Scratch { unstrided: Default::default(), strided: Default::default() }
-    }
-}
-
-/// A bottleneck for images of a given size.
-#[derive(Debug)]
-pub(super) struct Block<A: Network> {
+pub struct Block<A: F32Products> {
     reduce: Product<A>,
-    convolve: Middle<A>,
+    convolve: Conv3x3<A>,
     expand: Product<A>,
     downsample: Option<Product<A>>,
     /// Of the input.
@@ -45,37 +30,15 @@ pub(super) struct Block<A: Network> {
     out_stride: usize,
 }
 
-/// Takes `x` through blocks that follow each other.
-pub(super) fn forward<A: Network>(
-    blocks: &[Block<A>],
-    x: &mut Activations<A::Value>,
-    scratch: &mut Scratch<A>,
-) {
-    if let Some(first) = blocks.first() {
-        first.reduce(x);
-    }
-    for (index, block) in blocks.iter().enumerate() {
-        block.convolve(x, scratch);
-        block.expand(blocks.get(index + 1), x);
-    }
-}
+impl<A: F32Products> ResidualBlock<A> for Block<A> {
+    type Scratch = Scratch<A::Value>;
 
-impl<A: Network> Block<A> {
-    pub(super) fn new(
-        arithmetic: A,
-        state_dict: &StateDict,
-        block: &Bottleneck,
-        side: usize,
-    ) -> Result<Self> {
+    fn new(arithmetic: A, state_dict: &StateDict, block: &Bottleneck, side: usize) -> Result<Self> {
         let [conv1, conv2, conv3] = &block.convs;
         let product = |conv| Product::new(arithmetic, state_dict, conv);
         Ok(Block {
             reduce: product(conv1)?,
-            convolve: if conv2.stride == 1 {
-                Middle::Unstrided(A::Unstrided::new(arithmetic, state_dict, conv2, side)?)
-            } else {
-                Middle::Strided(Padded::new(arithmetic, state_dict, conv2, side)?)
-            },
+            convolve: Conv3x3::new(arithmetic, state_dict, conv2, side)?,
             expand: product(conv3)?,
             downsample: block.downsample.as_ref().map(product).transpose()?,
             side,
@@ -85,6 +48,18 @@ impl<A: Network> Block<A> {
         })
     }
 
+    fn forward(blocks: &[Self], x: &mut Activations<A::Value>, scratch: &mut Self::Scratch) {
+        if let Some(first) = blocks.first() {
+            first.reduce(x);
+        }
+        for (index, block) in blocks.iter().enumerate() {
+            block.convolve(x, scratch);
+            block.expand(blocks.get(index + 1), x);
+        }
+    }
+}
+
+impl<A: F32Products> Block<A> {
     /// The first convolution, for all pixels.
     fn reduce(&self, x: &mut Activations<A::Value>) {
         let inputs = Contiguous { values: &x.values, row_len: self.in_stride };
@@ -93,13 +68,10 @@ impl<A: Network> Block<A> {
     }
 
     /// The 3x3 convolution, for all pixels.
-    fn convolve(&self, x: &mut Activations<A::Value>, scratch: &mut Scratch<A>) {
+    fn convolve(&self, x: &mut Activations<A::Value>, scratch: &mut Scratch<A::Value>) {
         let len = x.reduced.len() / (self.stride * self.stride);
         let convolved = x.convolved.resized(len);
-        match &self.convolve {
-            Middle::Unstrided(conv) => conv.forward(&x.reduced, &mut scratch.unstrided, convolved),
-            Middle::Strided(conv) => conv.forward(&x.reduced, &mut scratch.strided, convolved),
-        }
+        self.convolve.forward(&x.reduced, scratch, convolved);
     }
 
     /// The last convolution with the shortcut around the block, and the first one of the block after
@@ -113,7 +85,7 @@ impl<A: Network> Block<A> {
             x.projected.resized(num_pixels * out_stride);
             std::mem::swap(&mut x.values, &mut x.projected);
         }
-        let part_len = A::PART_BYTES / (size_of::<A::Value>() * out_stride);
+        let part_len = PART_BYTES / (size_of::<A::Value>() * out_stride);
         for first in (0..num_pixels).step_by(part_len) {
             let part = first..num_pixels.min(first + part_len);
             let out = &mut x.values[part.start * out_stride..part.end * out_stride];

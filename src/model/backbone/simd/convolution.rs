@@ -1,16 +1,10 @@
 //! The convolutions of a block.
 
-use std::fmt::Debug;
-
-use super::padded::Padded;
+use super::padding::{PaddedRows, Padding};
 use crate::error::Result;
-#[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::amx::Amx;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, F32Products, Value};
-#[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::bf16::Bf16;
 use crate::kernels::gemm::{Epilogue, Rows};
-use crate::kernels::isa::Isa;
 use crate::kernels::winograd::{self, Winograd};
 use crate::model::fold::{FoldedConv, fold};
 use crate::model::resnet::ConvNorm;
@@ -19,10 +13,10 @@ use crate::model::state_dict::StateDict;
 /// A convolution as one matrix product.
 #[derive(Debug)]
 pub(super) struct Product<A: Arithmetic> {
-    arithmetic: A,
-    weights: A::Weights,
+    pub(super) arithmetic: A,
+    pub(super) weights: A::Weights,
     /// `[out]` f32.
-    bias: Vec<f32>,
+    pub(super) bias: Vec<f32>,
     /// Values of an output pixel.
     pub(super) out_len: usize,
 }
@@ -57,59 +51,64 @@ fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folded: &FoldedConv) ->
 }
 
 /// A 3x3 convolution with its ReLU, for images of a given size.
-pub trait Conv3x3<A: Arithmetic>: Debug + Sized + Send + Sync {
-    /// Buffers that are reused from call to call.
-    type Scratch: Debug + Default;
-
-    /// Takes `conv` of `state_dict` for images of `side` pixels a side.
-    ///
-    /// # Errors
-    /// When a tensor is missing.
-    fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm, side: usize) -> Result<Self>;
-
-    /// Convolves `input`, `[N, side, side, in]`, to `out`.
-    fn forward(&self, input: &[A::Value], scratch: &mut Self::Scratch, out: &mut [A::Value]);
-}
-
-/// What a network is computed with.
-pub trait Network: Arithmetic {
-    /// How 3x3 convolutions with stride 1 are computed.
-    type Unstrided: Conv3x3<Self>;
-}
-
-impl Network for Isa {
-    type Unstrided = Winograd3x3<Isa>;
-}
-
-#[cfg(all(feature = "native", target_arch = "x86_64"))]
-impl Network for Bf16 {
-    type Unstrided = Winograd3x3<Bf16>;
-}
-
-/// Its tiles multiply sixteen times as fast as vectors, which the transforms of Winograd's way would have to
-/// be computed with.
-#[cfg(all(feature = "native", target_arch = "x86_64"))]
-impl Network for Amx {
-    type Unstrided = Padded<Amx>;
-}
-
-/// With a quarter of the multiplications.
 #[derive(Debug)]
-pub struct Winograd3x3<A: F32Products> {
-    winograd: Winograd<A>,
-    side: usize,
+pub(super) enum Conv3x3<A: F32Products> {
+    Winograd { winograd: Winograd<A>, side: usize },
+    Strided { product: Product<A>, padding: Padding },
 }
 
-impl<A: F32Products> Conv3x3<A> for Winograd3x3<A> {
-    type Scratch = winograd::Scratch<A::Value>;
+/// Buffers that are reused from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch<V> {
+    winograd: winograd::Scratch<V>,
+    /// The input with zeros around it.
+    padded: Aligned<V>,
+}
 
-    fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm, side: usize) -> Result<Self> {
-        let FoldedConv { weight, bias } = fold(state_dict, conv)?;
-        let (num_in, num_out) = (conv.in_channels, conv.out_channels);
-        Ok(Winograd3x3 { winograd: Winograd::new(arithmetic, num_in, num_out, &weight, &bias), side })
+impl<A: F32Products> Conv3x3<A> {
+    pub(super) fn new(
+        arithmetic: A,
+        state_dict: &StateDict,
+        conv: &ConvNorm,
+        side: usize,
+    ) -> Result<Self> {
+        if conv.stride == 1 {
+            let FoldedConv { weight, bias } = fold(state_dict, conv)?;
+            let (num_in, num_out) = (conv.in_channels, conv.out_channels);
+            let winograd = Winograd::new(arithmetic, num_in, num_out, &weight, &bias);
+            return Ok(Conv3x3::Winograd { winograd, side });
+        }
+        let pixel_len = conv.in_channels / A::Value::CHANNELS;
+        let padding = Padding { side, stride: conv.stride, pixel_len };
+        Ok(Conv3x3::Strided { product: Product::new(arithmetic, state_dict, conv)?, padding })
     }
 
-    fn forward(&self, input: &[A::Value], scratch: &mut Self::Scratch, out: &mut [A::Value]) {
-        self.winograd.forward(input, self.side, scratch, out);
+    pub(super) fn forward(
+        &self,
+        input: &[A::Value],
+        scratch: &mut Scratch<A::Value>,
+        out: &mut [A::Value],
+    ) {
+        match self {
+            Conv3x3::Winograd { winograd, side } => {
+                winograd.forward(input, *side, &mut scratch.winograd, out);
+            }
+            Conv3x3::Strided { product, padding } => {
+                let (places, pixel_len) = (padding.places(), padding.pixel_len);
+                let num_images = input.len() / (places.len() * pixel_len);
+                let padded = scratch.padded.resized(padding.len(num_images));
+                padding.clear(padded);
+                let images = padded.chunks_exact_mut(padding.image_len());
+                for (image, pixels) in images.zip(input.chunks_exact(places.len() * pixel_len)) {
+                    for (&place, pixel) in places.iter().zip(pixels.chunks_exact(pixel_len)) {
+                        image[place as usize..][..pixel_len].copy_from_slice(pixel);
+                    }
+                }
+                let num_pixels = num_images * padding.out_side() * padding.out_side();
+                let (padding, segments) = (*padding, padding.segments());
+                let rows = PaddedRows { padded, padding, segments, num_pixels };
+                product.forward(&rows, true, out);
+            }
+        }
     }
 }

@@ -1,0 +1,52 @@
+//! Which blocks a network consists of.
+
+use std::fmt::Debug;
+
+use super::Activations;
+use super::block::Block;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use super::tile_block::TileBlock;
+use crate::error::Result;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::amx::Amx;
+use crate::kernels::arithmetic::Arithmetic;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::bf16::Bf16;
+use crate::kernels::isa::Isa;
+use crate::model::resnet::Bottleneck;
+use crate::model::state_dict::StateDict;
+
+/// What a network is computed with.
+pub trait Network: Arithmetic {
+    /// How its bottlenecks are computed.
+    type Block: ResidualBlock<Self>;
+}
+
+impl Network for Isa {
+    type Block = Block<Isa>;
+}
+
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+impl Network for Bf16 {
+    type Block = Block<Bf16>;
+}
+
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+impl Network for Amx {
+    type Block = TileBlock;
+}
+
+/// A bottleneck for images of a given size.
+pub trait ResidualBlock<A: Arithmetic>: Debug + Sized + Send + Sync {
+    /// Buffers that are reused from call to call.
+    type Scratch: Debug + Default;
+
+    /// Folds and packs the weights of `block` for images of `side` pixels a side.
+    ///
+    /// # Errors
+    /// When a tensor is missing.
+    fn new(arithmetic: A, state_dict: &StateDict, block: &Bottleneck, side: usize) -> Result<Self>;
+
+    /// Takes `x` through blocks that follow each other.
+    fn forward(blocks: &[Self], x: &mut Activations<A::Value>, scratch: &mut Self::Scratch);
+}
