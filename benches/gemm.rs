@@ -36,3 +36,32 @@ fn product(bencher: divan::Bencher, (num_rows, depth, num_outputs): (usize, usiz
         gemm(isa, &rows, &weights, epilogue, &mut out);
     });
 }
+
+/// The same by tiles, where this CPU has any.
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+mod tiles {
+    use divan::counter::ItemsCount;
+    use ec2train::kernels::amx::Amx;
+    use ec2train::kernels::arithmetic::Arithmetic;
+    use ec2train::kernels::gemm::{Contiguous, Epilogue};
+
+    use super::SHAPES;
+
+    #[divan::bench(args = if Amx::detect().is_some() { &SHAPES[..] } else { &[] })]
+    fn product(bencher: divan::Bencher, (num_rows, depth, num_outputs): (usize, usize, usize)) {
+        let Some(amx) = Amx::detect() else { return };
+        let numbers: Vec<f32> = (0..num_rows * depth).map(|i| (i % 101) as f32 / 101.0).collect();
+        let mut values = vec![0; num_rows * depth / 2];
+        amx.round(&numbers, &mut values);
+        let weights = amx.pack(1, depth, num_outputs, |_, d, output| {
+            ((d * 31 + output * 17) % 103) as f32 / 103.0
+        });
+        let bias = vec![0.5; num_outputs];
+        let mut out = vec![0; num_rows * num_outputs / 2];
+        bencher.counter(ItemsCount::new(num_rows * depth * num_outputs)).bench_local(|| {
+            let rows = Contiguous { values: &values, row_len: depth / 2 };
+            let epilogue = Epilogue { bias: &bias, add: false, relu: true };
+            amx.multiply(&rows, &weights, epilogue, &mut out);
+        });
+    }
+}

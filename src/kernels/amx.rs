@@ -9,9 +9,9 @@ mod tile;
 use super::arithmetic::Arithmetic;
 use super::bf16::Bf16;
 use super::cap::{self, Level};
-use super::gemm::{Epilogue, Rows, out_stride};
+use super::gemm::{Epilogue, out_stride};
 use super::isa::Isa;
-use super::lines::Lines;
+use super::lines::{Lines, RowsInLines};
 use super::pairs::{PackedPairs, Pair, pair};
 use tile::{MAX_ROWS, NOWHERE, Product, TileRows};
 
@@ -83,7 +83,7 @@ impl Arithmetic for Amx {
 
     fn multiply(
         self,
-        rows: &impl Rows<Pair>,
+        rows: &impl RowsInLines<Pair>,
         weights: &PackedPairs,
         epilogue: Epilogue,
         out: &mut [Pair],
@@ -98,7 +98,7 @@ impl Amx {
     /// spaced evenly.
     pub fn multiply_to(
         self,
-        rows: &impl Rows<Pair>,
+        rows: &impl RowsInLines<Pair>,
         weights: &PackedPairs,
         epilogue: Epilogue,
         outputs: &impl Outputs,

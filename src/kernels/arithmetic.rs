@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use pulp::Simd;
 
-use super::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm};
+use super::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use super::isa::Isa;
+use super::lines::RowsInLines;
 
 /// f32 vectors that a vector of values holds at most.
 pub const MAX_PARTS: usize = 2;
@@ -36,7 +37,7 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
     /// Writes `rows * weights` to `out`, `[rows, outputs]`: see [`gemm`].
     fn multiply(
         self,
-        rows: &impl Rows<Self::Value>,
+        rows: &impl RowsInLines<Self::Value>,
         weights: &Self::Weights,
         epilogue: Epilogue,
         out: &mut [Self::Value],
@@ -154,7 +155,7 @@ impl Arithmetic for Isa {
 
     fn multiply(
         self,
-        rows: &impl Rows<f32>,
+        rows: &impl RowsInLines<f32>,
         weights: &PackedWeights,
         epilogue: Epilogue,
         out: &mut [f32],

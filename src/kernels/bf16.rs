@@ -12,6 +12,7 @@ use super::arithmetic::{Arithmetic, F32Products};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
 use super::isa::{Isa, Kernel};
+use super::lines::RowsInLines;
 use super::pairs::{OUTPUTS, PackedPairs, Pair, pair};
 use tile::{MAX_ROWS, Rounding, Tile};
 
@@ -69,7 +70,7 @@ impl Arithmetic for Bf16 {
 
     fn multiply(
         self,
-        rows: &impl Rows<Pair>,
+        rows: &impl RowsInLines<Pair>,
         weights: &PackedPairs,
         epilogue: Epilogue,
         out: &mut [Pair],

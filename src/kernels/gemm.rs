@@ -10,7 +10,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::isa::{Isa, Kernel};
-use super::lines::Lines;
+use super::lines::{Lines, RowsInLines};
 use super::packing;
 
 /// Vectors of outputs in a tile.
@@ -122,8 +122,6 @@ pub trait Rows<T> {
     fn place(&self, row: usize) -> Self::Place;
     /// A segment of the row there, at least as long as the weights' segments.
     fn segment(&self, place: Self::Place, segment: usize) -> &[T];
-    /// Where all of them lie.
-    fn lines(&self) -> Lines<'_, T>;
 }
 
 /// Rows of one segment, one after the other.
@@ -152,7 +150,9 @@ impl<T> Rows<T> for Contiguous<'_, T> {
     fn segment(&self, place: usize, _segment: usize) -> &[T] {
         &self.values[place..]
     }
+}
 
+impl<T> RowsInLines<T> for Contiguous<'_, T> {
     fn lines(&self) -> Lines<'_, T> {
         Lines {
             values: self.values,

@@ -1,5 +1,13 @@
 //! Where rows of a product lie that are spaced regularly.
 
+use super::gemm::Rows;
+
+/// The left matrix of a product whose rows are spaced regularly.
+pub trait RowsInLines<T>: Rows<T> {
+    /// Where all of them lie.
+    fn lines(&self) -> Lines<'_, T>;
+}
+
 /// Rows in lines: those of a line lie equally far apart, as do an image's lines and the images. Distances
 /// are in values; those between lines and between images are multiples of that between rows.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,8 @@ use super::padding::{PaddedRows, Padding};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, F32Products, Value};
-use crate::kernels::gemm::{Epilogue, Rows};
+use crate::kernels::gemm::Epilogue;
+use crate::kernels::lines::RowsInLines;
 use crate::kernels::winograd::{self, Winograd};
 use crate::model::fold::{FoldedConv, fold};
 use crate::model::resnet::ConvNorm;
@@ -30,13 +31,18 @@ impl<A: Arithmetic> Product<A> {
     }
 
     /// Overwrites `out` by the convolution of `rows`.
-    pub(super) fn forward(&self, rows: &impl Rows<A::Value>, relu: bool, out: &mut [A::Value]) {
+    pub(super) fn forward(
+        &self,
+        rows: &impl RowsInLines<A::Value>,
+        relu: bool,
+        out: &mut [A::Value],
+    ) {
         let epilogue = Epilogue { bias: &self.bias, add: false, relu };
         self.arithmetic.multiply(rows, &self.weights, epilogue, out);
     }
 
     /// Adds the convolution of `rows` to `out`; negative sums become zero.
-    pub(super) fn add_relu(&self, rows: &impl Rows<A::Value>, out: &mut [A::Value]) {
+    pub(super) fn add_relu(&self, rows: &impl RowsInLines<A::Value>, out: &mut [A::Value]) {
         let epilogue = Epilogue { bias: &self.bias, add: true, relu: true };
         self.arithmetic.multiply(rows, &self.weights, epilogue, out);
     }

@@ -2,7 +2,7 @@
 
 use crate::kernels::arithmetic::Value;
 use crate::kernels::gemm::Rows;
-use crate::kernels::lines::Lines;
+use crate::kernels::lines::{Lines, RowsInLines};
 
 /// Side of the kernel.
 const KERNEL: usize = 3;
@@ -120,7 +120,9 @@ impl<V: Value> Rows<V> for PaddedRows<'_, V> {
     fn segment(&self, place: usize, segment: usize) -> &[V] {
         &self.padded[place + self.segments[segment]..]
     }
+}
 
+impl<V: Value> RowsInLines<V> for PaddedRows<'_, V> {
     fn lines(&self) -> Lines<'_, V> {
         Lines {
             values: self.padded,

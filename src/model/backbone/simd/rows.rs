@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::kernels::arithmetic::Value;
 use crate::kernels::gemm::Rows;
-use crate::kernels::lines::Lines;
+use crate::kernels::lines::{Lines, RowsInLines};
 
 /// Every `stride`th pixel of every `stride`th line.
 pub(super) struct Strided<'a, V> {
@@ -39,6 +39,9 @@ impl<V: Value> Rows<V> for Strided<'_, V> {
     fn segment(&self, place: usize, _segment: usize) -> &[V] {
         &self.values[place..]
     }
+}
+
+impl<V: Value> RowsInLines<V> for Strided<'_, V> {
     fn lines(&self) -> Lines<'_, V> {
         let line_stride = self.side * self.stride * self.pixel_stride;
         Lines {

@@ -6,7 +6,7 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, Value};
 use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::gemm::{Epilogue, Rows};
-use crate::kernels::lines::Lines;
+use crate::kernels::lines::{Lines, RowsInLines};
 use crate::kernels::pool::max_pool;
 use crate::model::fold::fold;
 use crate::model::resnet;
@@ -135,7 +135,9 @@ impl<V: Value> Rows<V> for StemRows<'_, V> {
     fn segment(&self, place: usize, segment: usize) -> &[V] {
         &self.padded[place + segment * padded_line_len::<V>()..]
     }
+}
 
+impl<V: Value> RowsInLines<V> for StemRows<'_, V> {
     fn lines(&self) -> Lines<'_, V> {
         let line_stride = 2 * padded_line_len::<V>();
         Lines {
