@@ -41,7 +41,7 @@ impl<T> Lines<'_, T> {
     }
 
     /// Rows from this one to the end of its line, itself included.
-    pub(super) fn left_in_line(&self, row: usize) -> usize {
+    pub fn left_in_line(&self, row: usize) -> usize {
         self.line_len - (self.skipped + row) % self.line_len
     }
 }

@@ -2,7 +2,6 @@
 
 mod dispatch;
 mod engine;
-mod instructions;
 #[cfg(feature = "torch")]
 mod layout;
 #[cfg(feature = "torch")]

@@ -4,6 +4,7 @@
 //! registers, and reads weights that were packed once for one batch size.
 
 mod convolution;
+mod instructions;
 mod support;
 
 use tch::{Kind, Tensor};

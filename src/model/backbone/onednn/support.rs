@@ -3,10 +3,10 @@
 use tch::{Kind, Tensor};
 
 use super::convolution::{Geometry, PackedConv, request_amx};
+use super::instructions::require_instructions;
 use super::kind;
 use crate::error::Result;
 use crate::model::backbone::Precision;
-use crate::model::backbone::instructions::require_instructions;
 use crate::model::backbone::layout::channels_last;
 
 /// Why a precision cannot be used here, in words for the log.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Precision;
+use crate::model::backbone::Precision;
 
 /// Says why not, in words for the log: the CPU lacks the instructions without which `precision` is no gain,
 /// or `ONEDNN_MAX_CPU_ISA` withholds them.
