@@ -180,3 +180,27 @@ fn one() -> usize {
 fn yes() -> bool {
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        // The first one was read as ..576.
+        for seconds in [0.907_668_422_780_957_5, 0.1 + 0.2, f64::MIN_POSITIVE, 1e300 / 3.0] {
+            let cost = Cost {
+                num_workers: 2,
+                world_size: 1,
+                features_seconds: seconds,
+                fit_seconds: -seconds,
+                total_seconds: seconds / 7.0,
+                peak_memory_bytes: u64::MAX,
+                cpu: CpuTime::default(),
+                estimate: None,
+            };
+            let json = serde_json::to_string(&cost).unwrap();
+            assert_eq!(serde_json::from_str::<Cost>(&json).unwrap(), cost, "{json}");
+        }
+    }
+}
