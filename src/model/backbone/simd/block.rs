@@ -1,8 +1,7 @@
 //! A bottleneck.
 
-use super::convolution::{Conv3x3, Product, Scratch};
+use super::convolution::{Conv3x3, Downsample, Product, Scratch};
 use super::network::ResidualBlock;
-use super::rows::Strided;
 use super::{Activations, stride_of};
 use crate::error::Result;
 use crate::kernels::arithmetic::F32Products;
@@ -21,9 +20,8 @@ pub struct Block<A: F32Products> {
     reduce: Product<A>,
     convolve: Conv3x3<A>,
     expand: Product<A>,
-    downsample: Option<Product<A>>,
-    /// Of the input.
-    side: usize,
+    downsample: Option<Downsample<A>>,
+    /// Of the 3x3 convolution.
     stride: usize,
     /// From a pixel of the input to the next, and of the output.
     in_stride: usize,
@@ -36,12 +34,12 @@ impl<A: F32Products> ResidualBlock<A> for Block<A> {
     fn new(arithmetic: A, state_dict: &StateDict, block: &Bottleneck, side: usize) -> Result<Self> {
         let [conv1, conv2, conv3] = &block.convs;
         let product = |conv| Product::new(arithmetic, state_dict, conv);
+        let downsample = |conv| Downsample::new(arithmetic, state_dict, conv, side);
         Ok(Block {
             reduce: product(conv1)?,
             convolve: Conv3x3::new(arithmetic, state_dict, conv2, side)?,
             expand: product(conv3)?,
-            downsample: block.downsample.as_ref().map(product).transpose()?,
-            side,
+            downsample: block.downsample.as_ref().map(downsample).transpose()?,
             stride: conv2.stride,
             in_stride: stride_of::<A::Value>(conv1.in_channels),
             out_stride: stride_of::<A::Value>(conv3.out_channels),
@@ -91,14 +89,7 @@ impl<A: F32Products> Block<A> {
             let out = &mut x.values[part.start * out_stride..part.end * out_stride];
             fetch(out);
             if let Some(downsample) = &self.downsample {
-                let inputs = Strided {
-                    values: &x.projected,
-                    side: self.side,
-                    stride: self.stride,
-                    pixel_stride: self.in_stride,
-                    pixels: part.clone(),
-                };
-                downsample.forward(&inputs, false, out);
+                downsample.forward(&x.projected, part.clone(), out);
             }
             let convolved = &x.convolved[part.start * width..part.end * width];
             self.expand.add_relu(&Contiguous { values: convolved, row_len: width }, out);

@@ -1,6 +1,10 @@
 //! The convolutions of a block.
 
+use std::ops::Range;
+
 use super::padding::{PaddedRows, Padding};
+use super::rows::Strided;
+use super::stride_of;
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::{Arithmetic, F32Products, Value};
@@ -56,11 +60,50 @@ fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folded: &FoldedConv) ->
     })
 }
 
+/// The 1x1 convolution of the shortcut around a block, for images of a given size.
+#[derive(Debug)]
+pub(super) struct Downsample<A: Arithmetic> {
+    product: Product<A>,
+    /// Of the input.
+    side: usize,
+    stride: usize,
+    /// From a pixel of the input to the next.
+    in_stride: usize,
+}
+
+impl<A: Arithmetic> Downsample<A> {
+    pub(super) fn new(
+        arithmetic: A,
+        state_dict: &StateDict,
+        conv: &ConvNorm,
+        side: usize,
+    ) -> Result<Self> {
+        let product = Product::new(arithmetic, state_dict, conv)?;
+        let in_stride = stride_of::<A::Value>(conv.in_channels);
+        Ok(Downsample { product, side, stride: conv.stride, in_stride })
+    }
+
+    /// Writes some pixels of the output, of all images' `values`.
+    pub(super) fn forward(&self, values: &[A::Value], pixels: Range<usize>, out: &mut [A::Value]) {
+        let Downsample { side, stride, in_stride: pixel_stride, .. } = *self;
+        let rows = Strided { values, side, stride, pixel_stride, pixels };
+        self.product.forward(&rows, false, out);
+    }
+}
+
 /// A 3x3 convolution with its ReLU, for images of a given size.
 #[derive(Debug)]
 pub(super) enum Conv3x3<A: F32Products> {
-    Winograd { winograd: Winograd<A>, side: usize },
-    Strided { product: Product<A>, padding: Padding },
+    Winograd {
+        winograd: Winograd<A>,
+        side: usize,
+    },
+    Strided {
+        product: Product<A>,
+        padding: Padding,
+        /// [`Padding::places`]
+        places: Vec<u32>,
+    },
 }
 
 /// Buffers that are reused from call to call.
@@ -86,7 +129,8 @@ impl<A: F32Products> Conv3x3<A> {
         }
         let pixel_len = conv.in_channels / A::Value::CHANNELS;
         let padding = Padding { side, stride: conv.stride, pixel_len };
-        Ok(Conv3x3::Strided { product: Product::new(arithmetic, state_dict, conv)?, padding })
+        let product = Product::new(arithmetic, state_dict, conv)?;
+        Ok(Conv3x3::Strided { product, padding, places: padding.places() })
     }
 
     pub(super) fn forward(
@@ -99,8 +143,8 @@ impl<A: F32Products> Conv3x3<A> {
             Conv3x3::Winograd { winograd, side } => {
                 winograd.forward(input, *side, &mut scratch.winograd, out);
             }
-            Conv3x3::Strided { product, padding } => {
-                let (places, pixel_len) = (padding.places(), padding.pixel_len);
+            Conv3x3::Strided { product, padding, places } => {
+                let pixel_len = padding.pixel_len;
                 let num_images = input.len() / (places.len() * pixel_len);
                 let padded = scratch.padded.resized(padding.len(num_images));
                 padding.clear(padded);

@@ -1,9 +1,8 @@
 //! A bottleneck for CPUs that multiply tiles.
 
-use super::convolution::Product;
+use super::convolution::{Downsample, Product};
 use super::network::ResidualBlock;
 use super::padding::{PaddedRows, Padding};
-use super::rows::Strided;
 use super::{Activations, stride_of};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
@@ -26,7 +25,7 @@ pub struct TileBlock {
     reduce: Product<Amx>,
     convolve: Product<Amx>,
     expand: Product<Amx>,
-    downsample: Option<Product<Amx>>,
+    downsample: Option<Downsample<Amx>>,
     padding: Padding,
     /// [`Padding::places`]
     places: Vec<u32>,
@@ -46,12 +45,13 @@ impl ResidualBlock<Amx> for TileBlock {
     ) -> Result<Self> {
         let [conv1, conv2, conv3] = &block.convs;
         let product = |conv| Product::new(arithmetic, state_dict, conv);
+        let downsample = |conv| Downsample::new(arithmetic, state_dict, conv, side);
         let padding = Padding { side, stride: conv2.stride, pixel_len: conv2.in_channels / 2 };
         Ok(TileBlock {
             reduce: product(conv1)?,
             convolve: product(conv2)?,
             expand: product(conv3)?,
-            downsample: block.downsample.as_ref().map(product).transpose()?,
+            downsample: block.downsample.as_ref().map(downsample).transpose()?,
             padding,
             places: padding.places(),
             in_stride: stride_of::<Pair>(conv1.in_channels),
@@ -115,14 +115,7 @@ impl TileBlock {
             let part = first..num_pixels.min(first + part_len);
             let out = &mut x.values[part.start * out_stride..part.end * out_stride];
             if let Some(downsample) = &self.downsample {
-                let inputs = Strided {
-                    values: &x.projected,
-                    side: self.padding.side,
-                    stride: self.padding.stride,
-                    pixel_stride: self.in_stride,
-                    pixels: part.clone(),
-                };
-                downsample.forward(&inputs, false, out);
+                downsample.forward(&x.projected, part.clone(), out);
             }
             let convolved = &x.convolved[part.start * width..part.end * width];
             self.expand.add_relu(&Contiguous { values: convolved, row_len: width }, out);
