@@ -33,22 +33,30 @@ fn compile_kernels() {
         .extra_warnings(true)
         .opt_level(3)
         .compile("ec2train_any_cpu");
-    // The products in bf16. Only these files are compiled for the CPUs they are called on.
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
-        let mut build = cc::Build::new();
-        for name in ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16"] {
-            build.flag(format!("-m{name}"));
-        }
-        build
-            .cpp(true)
-            .std("c++20")
-            .files(["native/bf16.cpp", "native/amx.cpp"])
-            // GCC's own headers leave registers undefined on purpose.
-            .flag("-Wno-maybe-uninitialized")
-            .extra_warnings(true)
-            .opt_level(3)
-            .compile("ec2train_kernels");
+        compile_for_avx512("avx512bf16", &["native/bf16.cpp", "native/amx.cpp"]);
+        compile_for_avx512("avx512vnni", &["native/int16.cpp"]);
     }
+}
+
+/// Products of 16-bit numbers. Only these files are compiled for the CPUs they are called on, which have
+/// AVX-512 and `extension`.
+#[cfg(feature = "native")]
+fn compile_for_avx512(extension: &str, files: &[&str]) {
+    let mut build = cc::Build::new();
+    for name in ["avx512f", "avx512bw", "avx512dq", "avx512vl", extension] {
+        build.flag(format!("-m{name}"));
+    }
+    build
+        .cpp(true)
+        .std("c++20")
+        .files(files)
+        // GCC's own headers leave registers undefined on purpose.
+        .flag("-Wno-maybe-uninitialized")
+        .flag("-Wno-uninitialized")
+        .extra_warnings(true)
+        .opt_level(3)
+        .compile(&format!("ec2train_{extension}"));
 }
 
 /// The C++ seam to libtorch, against the headers that torch-sys takes.

@@ -2,19 +2,20 @@
 //!
 //! Rows of a product are found as in f32, a pair in place of a value.
 
-mod tile;
+mod products;
 
 use std::fs;
 
 use pulp::Simd;
 
-use super::arithmetic::{Arithmetic, F32Products};
+use super::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
 use super::isa::{Isa, Kernel};
 use super::lines::RowsInLines;
+use super::pairs::tile::{MAX_ROWS, Tile, for_each_tile};
 use super::pairs::{OUTPUTS, PackedPairs, Pair, pair};
-use tile::{MAX_ROWS, Rounding, Tile};
+use products::Rounding;
 
 /// Bytes of rows that are multiplied with all outputs before the next: see `gemm`.
 const ROWS_BYTES: usize = 192 << 10;
@@ -61,11 +62,13 @@ impl Arithmetic for Bf16 {
         num_outputs: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
-        PackedPairs::new(num_segments, segment_len, num_outputs, 1, weight)
+        PackedPairs::new(num_segments, segment_len, num_outputs, 1, |segment, channel, output| {
+            bf16_bits(weight(segment, channel, output))
+        })
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {
-        tile::round(self, values, out);
+        products::round(self, values, out);
     }
 
     fn multiply(
@@ -76,13 +79,14 @@ impl Arithmetic for Bf16 {
         out: &mut [Pair],
     ) {
         let stride = out_stride(rows.num_rows(), weights.num_outputs / 2, out.len());
-        self.for_each_tile(rows, weights, |tile, row, output| {
+        in_blocks(rows, weights, |tile, row, output| {
             let rounding = Rounding {
                 bias: epilogue.bias.get(output..output + OUTPUTS),
                 add: epilogue.add,
                 relu: epilogue.relu,
             };
-            tile.to_pairs(rounding, &mut out[row * stride + output / 2..], stride);
+            let out = &mut out[row * stride + output / 2..];
+            products::to_pairs(self, tile, rounding, out, stride);
         });
     }
 }
@@ -98,8 +102,8 @@ impl F32Products for Bf16 {
 
     fn multiply_to_f32(self, rows: &Contiguous<'_, Pair>, weights: &PackedPairs, out: &mut [f32]) {
         let stride = out_stride(rows.num_rows(), weights.num_outputs, out.len());
-        self.for_each_tile(rows, weights, |tile, row, output| {
-            tile.to_sums(&mut out[row * stride + output..], stride);
+        in_blocks(rows, weights, |tile, row, output| {
+            products::to_sums(self, tile, &mut out[row * stride + output..], stride);
         });
     }
 }
@@ -128,38 +132,19 @@ impl Kernel for PackMatrix<'_> {
     }
 }
 
-impl Bf16 {
-    /// Calls `compute` with every tile, its first row and its first output.
-    fn for_each_tile(
-        self,
-        rows: &impl Rows<Pair>,
-        weights: &PackedPairs,
-        mut compute: impl FnMut(&Tile, usize, usize),
-    ) {
-        let PackedPairs { num_outputs, num_segments, segment_len, .. } = *weights;
-        let num_rows = rows.num_rows();
-        let depth = num_segments * segment_len;
-        let block_len = (ROWS_BYTES / (size_of::<Pair>() * depth * MAX_ROWS)).max(1) * MAX_ROWS;
-        for first_row in (0..num_rows).step_by(block_len) {
-            let end = num_rows.min(first_row + block_len);
-            for output in (0..num_outputs).step_by(OUTPUTS) {
-                let panel = &weights.values[output * depth..][..OUTPUTS * depth];
-                let mut row = first_row;
-                while row < end {
-                    let len = tile_len(end - row);
-                    let tile = Tile::new(self, rows, row..row + len, segment_len, panel);
-                    compute(&tile, row, output);
-                    row += len;
-                }
-            }
-        }
+/// Calls `compute` with every tile, its first row and its first output.
+fn in_blocks(
+    rows: &impl Rows<Pair>,
+    weights: &PackedPairs,
+    mut compute: impl FnMut(&Tile, usize, usize),
+) {
+    let num_rows = rows.num_rows();
+    let depth = weights.num_segments * weights.segment_len;
+    let block_len = (ROWS_BYTES / (size_of::<Pair>() * depth * MAX_ROWS)).max(1) * MAX_ROWS;
+    for first_row in (0..num_rows).step_by(block_len) {
+        let block = first_row..num_rows.min(first_row + block_len);
+        for_each_tile(rows, block, weights, &mut compute);
     }
-}
-
-/// Rows of the next tile where some are left: about as many as the tiles after it have, since a tile of
-/// one or two rows takes as long as one of three.
-fn tile_len(num_rows: usize) -> usize {
-    num_rows.div_ceil(num_rows.div_ceil(MAX_ROWS))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub(super) enum Level {
     Avx2,
     Avx512,
     #[cfg_attr(not(feature = "native"), allow(dead_code))]
+    Avx512Vnni,
+    #[cfg_attr(not(feature = "native"), allow(dead_code))]
     Avx512Bf16,
     #[cfg_attr(not(feature = "native"), allow(dead_code))]
     Amx,
@@ -19,7 +21,8 @@ pub(super) enum Level {
 /// oneDNN's names of the levels below each of ours, from the lowest.
 const BELOW_AVX2: [&str; 2] = ["SSE41", "AVX"];
 const BELOW_AVX512: [&str; 3] = ["AVX2", "AVX2_VNNI", "AVX2_VNNI_2"];
-const BELOW_AVX512_BF16: [&str; 2] = ["AVX512_CORE", "AVX512_CORE_VNNI"];
+const BELOW_AVX512_VNNI: [&str; 1] = ["AVX512_CORE"];
+const BELOW_AVX512_BF16: [&str; 1] = ["AVX512_CORE_VNNI"];
 const BELOW_AMX: [&str; 4] = ["AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512", "AVX10_2_512"];
 
 /// Whether the environment leaves `level`.
@@ -34,6 +37,7 @@ fn includes(cap: &str, level: Level) -> bool {
     let below = [
         (Level::Avx2, &BELOW_AVX2[..]),
         (Level::Avx512, &BELOW_AVX512),
+        (Level::Avx512Vnni, &BELOW_AVX512_VNNI),
         (Level::Avx512Bf16, &BELOW_AVX512_BF16),
         (Level::Amx, &BELOW_AMX),
     ];
@@ -47,17 +51,18 @@ mod tests {
     #[test]
     fn a_cap_withholds_what_is_above_it() {
         let left = |cap| {
-            [Level::Avx2, Level::Avx512, Level::Avx512Bf16, Level::Amx]
+            [Level::Avx2, Level::Avx512, Level::Avx512Vnni, Level::Avx512Bf16, Level::Amx]
                 .map(|level| includes(cap, level))
         };
-        assert_eq!(left("AVX"), [false, false, false, false]);
-        assert_eq!(left("avx2"), [true, false, false, false]);
-        assert_eq!(left("AVX512_CORE"), [true, true, false, false]);
+        assert_eq!(left("AVX"), [false; 5]);
+        assert_eq!(left("avx2"), [true, false, false, false, false]);
+        assert_eq!(left("AVX512_CORE"), [true, true, false, false, false]);
+        assert_eq!(left("AVX512_CORE_VNNI"), [true, true, true, false, false]);
         for cap in ["AVX512_CORE_BF16", "AVX10_1_512"] {
-            assert_eq!(left(cap), [true, true, true, false], "{cap}");
+            assert_eq!(left(cap), [true, true, true, true, false], "{cap}");
         }
         for cap in ["AVX512_CORE_AMX", "AVX10_1_512_AMX_FP16", "ALL", "default", ""] {
-            assert_eq!(left(cap), [true, true, true, true], "{cap}");
+            assert_eq!(left(cap), [true; 5], "{cap}");
         }
     }
 }

@@ -17,6 +17,8 @@ mod cap;
 pub mod fetch;
 pub mod gemm;
 pub mod gemm_transposed;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+pub mod int16;
 pub mod isa;
 pub mod lines;
 mod packing;

@@ -1,7 +1,9 @@
-//! bf16 numbers, two and two in 32 bits.
+//! Numbers of 16 bits, two and two in 32 bits.
 //!
-//! Two neighbouring channels are a pair, the first in the lower half: instructions for bf16 multiply
-//! pairs.
+//! Two neighbouring channels are a pair, the first in the lower half: instructions for 16 bits multiply
+//! pairs. They are bf16 but for the weights of `int16`.
+
+pub(super) mod tile;
 
 use pulp::Simd;
 
@@ -27,14 +29,14 @@ pub struct PackedPairs {
 }
 
 impl PackedPairs {
-    /// Packs `weight(segment, channel, output)`. Zeros fill segments of `num_channels` up to a multiple of
-    /// `step` pairs.
+    /// Packs `weight(segment, channel, output)`, rounded to bits. Zeros fill segments of `num_channels` up to
+    /// a multiple of `step` pairs.
     pub(super) fn new(
         num_segments: usize,
         num_channels: usize,
         num_outputs: usize,
         step: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> u16,
     ) -> Self {
         assert!(
             num_channels.is_multiple_of(2),
@@ -50,7 +52,7 @@ impl PackedPairs {
             |segment, place, output| {
                 let channel = |channel| weight(segment, channel, output);
                 if 2 * place < num_channels {
-                    pair(channel(2 * place), channel(2 * place + 1))
+                    join(channel(2 * place), channel(2 * place + 1))
                 } else {
                     0
                 }
@@ -76,7 +78,13 @@ impl PackedPairs {
 /// Two numbers, each rounded to the nearest bf16, halves to even.
 #[inline(always)]
 pub(super) fn pair(first: f32, second: f32) -> Pair {
-    u32::from(bf16_bits(first)) | u32::from(bf16_bits(second)) << 16
+    join(bf16_bits(first), bf16_bits(second))
+}
+
+/// Two numbers' bits.
+#[inline(always)]
+pub(super) fn join(first: u16, second: u16) -> Pair {
+    u32::from(first) | u32::from(second) << 16
 }
 
 impl Value for Pair {
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn segments_are_filled_up_with_zeros() {
         let packed = PackedPairs::new(2, 4, 32, 3, |segment, channel, output| {
-            (100 * segment + 10 * channel + output) as f32
+            bf16_bits((100 * segment + 10 * channel + output) as f32)
         });
         assert_eq!(packed.segment_len, 3);
         let lines: Vec<&[Pair]> = packed.values.chunks_exact(32).collect();

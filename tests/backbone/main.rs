@@ -5,6 +5,8 @@
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 mod bf16;
 mod formula;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+mod int16;
 #[cfg(feature = "torch")]
 mod libtorch;
 #[cfg(feature = "torch")]

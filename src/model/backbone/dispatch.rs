@@ -7,7 +7,7 @@ use super::simd::{Scratch, SimdBackbone};
 use crate::error::Result;
 use crate::kernels::isa::Isa;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::{amx::Amx, bf16::Bf16};
+use crate::kernels::{amx::Amx, bf16::Bf16, int16::Int16};
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head, as an engine wants its weights.
@@ -24,6 +24,8 @@ enum Weights {
     SimdBf16(SimdBackbone<Bf16>),
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     Amx(SimdBackbone<Amx>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    SimdInt16(SimdBackbone<Int16>),
     Libtorch(Box<dyn LibtorchNetwork>),
 }
 
@@ -38,6 +40,8 @@ enum WorkerWeights {
     SimdBf16(SimdBackbone<Bf16>, Box<Scratch<Bf16>>),
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     Amx(SimdBackbone<Amx>, Box<Scratch<Amx>>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    SimdInt16(SimdBackbone<Int16>, Box<Scratch<Int16>>),
     Libtorch(Box<dyn LibtorchNetwork>),
 }
 
@@ -54,6 +58,8 @@ impl Backbone {
             Engine::SimdBf16(bf16) => Weights::SimdBf16(SimdBackbone::new(bf16, state_dict)?),
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Engine::Amx(amx) => Weights::Amx(SimdBackbone::new(amx, state_dict)?),
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Engine::SimdInt16(int16) => Weights::SimdInt16(SimdBackbone::new(int16, state_dict)?),
             Engine::OnednnBf16 => {
                 Weights::Libtorch(libtorch_engines::fused(state_dict, Precision::Bf16, batch)?)
             }
@@ -80,6 +86,10 @@ impl Backbone {
             }
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Weights::Amx(backbone) => WorkerWeights::Amx(backbone.clone(), Box::default()),
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Weights::SimdInt16(backbone) => {
+                WorkerWeights::SimdInt16(backbone.clone(), Box::default())
+            }
             Weights::Libtorch(backbone) => WorkerWeights::Libtorch(backbone.share()),
         })
     }
@@ -118,6 +128,11 @@ impl Worker {
             }
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             WorkerWeights::Amx(backbone, scratch) => {
+                backbone.forward(pixels, scratch, features, cut);
+                Ok(())
+            }
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            WorkerWeights::SimdInt16(backbone, scratch) => {
                 backbone.forward(pixels, scratch, features, cut);
                 Ok(())
             }

@@ -6,7 +6,7 @@ use super::Precision;
 use super::libtorch_engines::{LIBTORCH_ENGINES, is_supported};
 use crate::kernels::isa::Isa;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::{amx::Amx, bf16::Bf16};
+use crate::kernels::{amx::Amx, bf16::Bf16, int16::Int16};
 
 /// What computes the backbone. Features of different engines are close, but not the same bits, so
 /// they are never mixed.
@@ -20,6 +20,9 @@ pub enum Engine {
     /// This program's own kernels, bf16 with sums in f32, for CPUs with AVX512_BF16.
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     SimdBf16(Bf16),
+    /// This program's own kernels, products of 16-bit integers, for CPUs with AVX512_VNNI.
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    SimdInt16(Int16),
     /// This program's own kernels, f32.
     Simd(Isa),
     /// oneDNN's fused convolutions in f32.
@@ -39,8 +42,14 @@ impl Engine {
         }
         let mut own: Vec<Engine> = Isa::supported().into_iter().map(Engine::Simd).collect();
         #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        if let Some(bf16) = Bf16::detect() {
-            own.insert(usize::from(!bf16.is_faster_than_f32()), Engine::SimdBf16(bf16));
+        {
+            if let Some(bf16) = Bf16::detect() {
+                own.insert(usize::from(!bf16.is_faster_than_f32()), Engine::SimdBf16(bf16));
+            }
+            if let Some(int16) = Int16::detect() {
+                let is_second = matches!(own[0], Engine::SimdBf16(_));
+                own.insert(usize::from(is_second), Engine::SimdInt16(int16));
+            }
         }
         engines.append(&mut own);
         if is_supported(Precision::Fp32) {
@@ -65,6 +74,10 @@ impl Engine {
         if let Some(bf16) = Bf16::detect().filter(|bf16| bf16.is_faster_than_f32()) {
             return Engine::SimdBf16(bf16);
         }
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        if let Some(int16) = Int16::detect() {
+            return Engine::SimdInt16(int16);
+        }
         Engine::Simd(Isa::fastest())
     }
 
@@ -86,6 +99,8 @@ impl Engine {
             Engine::SimdBf16(_) => "bf16-avx512",
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
             Engine::Amx(_) => "bf16-amx",
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Engine::SimdInt16(_) => "int16-avx512",
             #[cfg(target_arch = "x86_64")]
             Engine::Simd(Isa::Avx512(_)) => "fp32-avx512",
             #[cfg(target_arch = "x86_64")]

@@ -12,6 +12,8 @@ use crate::kernels::amx::Amx;
 use crate::kernels::arithmetic::Arithmetic;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use crate::kernels::bf16::Bf16;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::int16::Int16;
 use crate::kernels::isa::Isa;
 use crate::model::resnet::Bottleneck;
 use crate::model::state_dict::StateDict;
@@ -29,6 +31,11 @@ impl Network for Isa {
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 impl Network for Bf16 {
     type Block = Block<Bf16>;
+}
+
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+impl Network for Int16 {
+    type Block = Block<Int16>;
 }
 
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
