@@ -262,10 +262,11 @@ impl Kernel for PackMatrix<'_> {
     }
 }
 
-/// The bits of the nearest integer.
+/// The bits of the nearest integer, halves to even. Next to 1.5 * 2^23 numbers are whole, and the last bits
+/// of them count.
 #[inline(always)]
 fn integer(value: f32) -> u16 {
-    (value.round_ties_even() as i16).cast_unsigned()
+    (value + 1.5 * (1 << 23) as f32).to_bits() as u16
 }
 
 /// Zero's is zero.
