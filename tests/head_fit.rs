@@ -318,6 +318,31 @@ fn the_search_has_the_same_bits_for_any_number_of_threads() {
 }
 
 #[test]
+fn on_many_validation_images_the_weights_of_the_heads_are_chosen_too() {
+    let few = Golden::load();
+    let mut many = Golden::load();
+    // The same losses, on twice as many images.
+    for (row, &target) in few.valid.rows().zip(&few.valid.targets) {
+        many.valid.push(row, target);
+    }
+    let penalties = [1e-2, 3e-2, 1e-1];
+    let (mean, _) = few.search(&penalties, 2);
+    let (one, search) = many.search(&penalties, 1);
+    assert!(
+        one.valid_loss < 0.999 * mean.valid_loss,
+        "{} after {}",
+        one.valid_loss,
+        mean.valid_loss
+    );
+    assert!(search.num_averaged > 1);
+    for num_threads in [2, 4] {
+        let (other, others) = many.search(&penalties, num_threads);
+        assert_eq!(search, others);
+        assert!(one.head == other.head, "{num_threads} threads");
+    }
+}
+
+#[test]
 fn a_few_validation_images_choose_nothing() {
     let golden = Golden::load();
     let hyperparameters = Hyperparameters { max_epochs: 2, ..golden.to_the_end() };

@@ -18,6 +18,7 @@ pub mod search;
 pub mod sgd;
 mod softmax;
 mod space;
+mod stacking;
 pub mod temperature;
 mod update;
 mod vector;

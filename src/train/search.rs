@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::best_points::{BestPoints, Point};
@@ -14,6 +15,7 @@ use super::lbfgs::Lbfgs;
 use super::objective::Objective;
 use super::scaling::Scaling;
 use super::space::Space;
+use super::stacking;
 use super::temperature;
 use crate::error::Result;
 use crate::evaluate::evaluate;
@@ -82,7 +84,8 @@ pub fn choose_penalty(
     on_threads(num_threads, || {
         let scaling = Scaling::of(train)?;
         let space = Space::of(train, valid, &scaling);
-        let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty);
+        let num_logits = valid.targets.len() * fitted.head.num_classes();
+        let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty, num_logits);
         let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
         let origin = climb.descent.at().clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
@@ -101,8 +104,15 @@ pub fn choose_penalty(
                 climb.visit(between, TOLERANCE)?;
             }
         }
-        let mut search = Search { chosen: None, num_averaged: 0, candidates: climb.candidates };
-        if let Some((l2_penalty, at, num_points)) = climb.best_points.mean() {
+        let Climb { valid: objective, candidates, best_points, .. } = climb;
+        let mean = best_points.mean(|weights, points| {
+            if valid.targets.len() >= stacking::MIN_IMAGES {
+                let logits: Vec<_> = points.par_iter().map(|at| objective.logits(at)).collect();
+                stacking::lower_loss(weights, &logits, &valid.targets);
+            }
+        });
+        let mut search = Search { chosen: None, num_averaged: 0, candidates };
+        if let Some((l2_penalty, at, num_points)) = mean {
             // The very head that would be saved.
             let head = space.head(&at);
             let valid_loss = evaluate(&head, valid).loss;
@@ -126,15 +136,17 @@ struct Climb<'a> {
 }
 
 impl<'a> Climb<'a> {
-    fn new(fitted: &Fitted, space: &'a Space<'a>, l2_penalty: f64) -> Self {
+    /// `num_logits` are those of a point on valid.
+    fn new(fitted: &Fitted, space: &'a Space<'a>, l2_penalty: f64, num_logits: usize) -> Self {
         let num_classes = fitted.head.num_classes();
         let start = space.point(&fitted.head);
+        let best_points = BestPoints::new(start.len().max(num_logits));
         Climb {
             descent: Lbfgs::new(space.train_objective(num_classes), l2_penalty, start),
             valid: space.valid_objective(num_classes),
             candidates: Vec::new(),
             best_optimum: None,
-            best_points: BestPoints::default(),
+            best_points,
         }
     }
 
