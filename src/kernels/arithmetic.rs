@@ -1,4 +1,4 @@
-//! The numbers that a network is computed with: f32, or bf16 with sums in f32.
+//! The numbers that a network is computed with: f32, bf16 with sums in f32, or f32 that products round to integers.
 
 use std::fmt::Debug;
 

@@ -21,8 +21,10 @@ use super::pairs::tile::{MAX_ROWS, for_each_tile};
 use super::pairs::{OUTPUTS, PackedPairs, Pair, join};
 use products::Scaling;
 
-/// Norm of a row. With that of an output's weights it gives at most 2^31 even where rounding adds half of a
-/// step to each of 4608 values.
+/// Values of a row at most. Rounding adds half of a step to each, 45 to the norm, with which the product of the
+/// norms is still below 2^31.
+const MAX_DEPTH: usize = 8192;
+/// Norm of a row.
 const ROW_NORM: f32 = 32_700.0;
 /// Norm of an output's weights, of which none may be larger than [`MAX_WEIGHT`].
 const WEIGHTS_NORM: f32 = 65_400.0;
@@ -85,6 +87,7 @@ impl Arithmetic for Int16 {
         num_outputs: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> ScaledWeights {
+        assert!(num_segments * segment_len <= MAX_DEPTH, "sums of more products may overflow");
         let steps: Vec<f32> = (0..num_outputs)
             .map(|output| {
                 let mut size = Size::default();
@@ -129,6 +132,7 @@ impl F32Products for Int16 {
     fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> ScaledWeights {
         let depth = matrix.len() / num_outputs;
         assert!(depth.is_multiple_of(2), "a depth of {depth} has no whole pairs");
+        assert!(depth <= MAX_DEPTH, "sums of more products may overflow");
         let mut steps = vec![0.0; num_outputs];
         self.isa.run(Steps { matrix, steps: &mut steps });
         let mut integers = PackedPairs::zeros(1, depth / 2, num_outputs);

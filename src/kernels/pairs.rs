@@ -1,7 +1,7 @@
 //! Numbers of 16 bits, two and two in 32 bits.
 //!
 //! Two neighbouring channels are a pair, the first in the lower half: instructions for 16 bits multiply
-//! pairs. They are bf16 but for the weights of `int16`.
+//! pairs. They are bf16, or the integers of `int16`.
 
 pub(super) mod tile;
 
@@ -14,7 +14,7 @@ use super::packing;
 /// Outputs of a panel.
 pub(super) const OUTPUTS: usize = 32;
 
-/// Two channels as bf16.
+/// Two channels, of 16 bits each.
 pub type Pair = u32;
 
 /// The right matrix `[depth, outputs]`, cut into panels of 32 outputs.
