@@ -1,4 +1,4 @@
-//! The backbone on a chunk of images, one thread, with each engine of this CPU.
+//! The backbone on one thread, with each engine of this CPU.
 
 use divan::counter::ItemsCount;
 use ec2train::bench::state_dict;
@@ -14,14 +14,27 @@ fn main() {
 /// Items are images.
 #[divan::bench(args = engines(), sample_count = 10)]
 fn chunk(bencher: divan::Bencher, name: &str) {
+    forward(bencher, name, CHUNK);
+}
+
+/// One image alone, as a server computes it that has no other request.
+#[divan::bench(args = engines(), sample_count = 50)]
+fn image(bencher: divan::Bencher, name: &str) {
+    forward(bencher, name, 1);
+}
+
+fn forward(bencher: divan::Bencher, name: &str, num_images: usize) {
     let engine = Engine::supported().into_iter().find(|engine| engine.name() == name);
     let engine = engine.expect("an engine of this CPU");
-    let backbone = Backbone::new(engine, &state_dict(), CHUNK).expect("a backbone");
+    let backbone = Backbone::new(engine, &state_dict(), num_images).expect("a backbone");
     let mut worker = backbone.worker();
-    let pixels: Vec<f32> =
-        (0..CHUNK * (CROP * CROP) as usize * 3).map(|i| (i % 997) as f32 / 250.0 - 2.0).collect();
-    let mut features = vec![0.0; CHUNK * NUM_FEATURES];
-    bencher.counter(ItemsCount::new(CHUNK)).bench_local(|| worker.forward(&pixels, &mut features));
+    let pixels: Vec<f32> = (0..num_images * (CROP * CROP) as usize * 3)
+        .map(|i| (i % 997) as f32 / 250.0 - 2.0)
+        .collect();
+    let mut features = vec![0.0; num_images * NUM_FEATURES];
+    bencher
+        .counter(ItemsCount::new(num_images))
+        .bench_local(|| worker.forward(&pixels, &mut features));
 }
 
 fn engines() -> Vec<&'static str> {
