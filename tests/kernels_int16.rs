@@ -129,9 +129,9 @@ proptest! {
             }
             let (mut sum, mut row_square, mut square, mut largest) = (0.0, 0.0, 0.0, 0.0f64);
             for segment in 0..num_segments {
-                let pixel = rows.segment(rows.place(row), segment);
-                for channel in 0..segment_len {
-                    let value = f64::from(pixel[channel]);
+                let pixel = &rows.segment(rows.place(row), segment)[..segment_len];
+                for (channel, &value) in pixel.iter().enumerate() {
+                    let value = f64::from(value);
                     let weight = f64::from(weight(segment, channel, output));
                     sum += value * weight;
                     row_square += value * value;
