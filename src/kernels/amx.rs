@@ -6,7 +6,7 @@
 
 mod tile;
 
-use super::arithmetic::{Arithmetic, bf16_bits};
+use super::arithmetic::Arithmetic;
 use super::bf16::Bf16;
 use super::cap::{self, Level};
 use super::gemm::{Epilogue, out_stride};
@@ -67,13 +67,7 @@ impl Arithmetic for Amx {
         num_outputs: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
-        PackedPairs::new(
-            num_segments,
-            segment_len,
-            num_outputs,
-            STEP,
-            |segment, channel, output| bf16_bits(weight(segment, channel, output)),
-        )
+        PackedPairs::bf16(num_segments, segment_len, num_outputs, STEP, weight)
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {

@@ -8,7 +8,7 @@ use std::fs;
 
 use pulp::Simd;
 
-use super::arithmetic::{Arithmetic, F32Products, bf16_bits};
+use super::arithmetic::{Arithmetic, F32Products};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
 use super::isa::{Isa, Kernel};
@@ -62,9 +62,7 @@ impl Arithmetic for Bf16 {
         num_outputs: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
-        PackedPairs::new(num_segments, segment_len, num_outputs, 1, |segment, channel, output| {
-            bf16_bits(weight(segment, channel, output))
-        })
+        PackedPairs::bf16(num_segments, segment_len, num_outputs, 1, weight)
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {

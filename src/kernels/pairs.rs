@@ -61,6 +61,18 @@ impl PackedPairs {
         packed
     }
 
+    /// The same, rounded to bf16.
+    pub(super) fn bf16(
+        num_segments: usize,
+        num_channels: usize,
+        num_outputs: usize,
+        step: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
+        let bits = |segment, channel, output| bf16_bits(weight(segment, channel, output));
+        PackedPairs::new(num_segments, num_channels, num_outputs, step, bits)
+    }
+
     /// The memory that they take.
     pub fn bytes(&self) -> usize {
         size_of_val::<[Pair]>(&self.values)

@@ -1,49 +1,21 @@
 //! One face for all engines.
 
-use super::Precision;
 use super::engine::Engine;
-use super::libtorch_engines::{self, LibtorchNetwork};
-use super::simd::{Scratch, SimdBackbone};
+use super::shared::SharedNetwork;
+use super::{Precision, libtorch_engines, simd};
 use crate::error::Result;
-use crate::kernels::isa::Isa;
-#[cfg(all(feature = "native", target_arch = "x86_64"))]
-use crate::kernels::{amx::Amx, bf16::Bf16, int16::Int16};
 use crate::model::state_dict::StateDict;
 
 /// ResNet50 without its head, as an engine wants its weights.
 #[derive(Debug)]
 pub struct Backbone {
     engine: Engine,
-    weights: Weights,
-}
-
-#[derive(Debug)]
-enum Weights {
-    Simd(SimdBackbone<Isa>),
-    #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    SimdBf16(SimdBackbone<Bf16>),
-    #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    Amx(SimdBackbone<Amx>),
-    #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    SimdInt16(SimdBackbone<Int16>),
-    Libtorch(Box<dyn LibtorchNetwork>),
+    network: Box<dyn SharedNetwork>,
 }
 
 /// A handle on the weights with the buffers that one thread needs.
 #[derive(Debug)]
-pub struct Worker(WorkerWeights);
-
-#[derive(Debug)]
-enum WorkerWeights {
-    Simd(SimdBackbone<Isa>, Box<Scratch<Isa>>),
-    #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    SimdBf16(SimdBackbone<Bf16>, Box<Scratch<Bf16>>),
-    #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    Amx(SimdBackbone<Amx>, Box<Scratch<Amx>>),
-    #[cfg(all(feature = "native", target_arch = "x86_64"))]
-    SimdInt16(SimdBackbone<Int16>, Box<Scratch<Int16>>),
-    Libtorch(Box<dyn LibtorchNetwork>),
-}
+pub struct Worker(Box<dyn SharedNetwork>);
 
 impl Backbone {
     /// Folds and packs the weights for batches of at most `batch` images. `state_dict` has passed
@@ -52,23 +24,19 @@ impl Backbone {
     /// # Errors
     /// When a tensor is missing, or libtorch fails, as it does without memory, or is needed and not linked.
     pub fn new(engine: Engine, state_dict: &StateDict, batch: usize) -> Result<Self> {
-        let weights = match engine {
-            Engine::Simd(isa) => Weights::Simd(SimdBackbone::new(isa, state_dict)?),
+        let network = match engine {
+            Engine::Simd(isa) => simd::network(isa, state_dict)?,
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Engine::SimdBf16(bf16) => Weights::SimdBf16(SimdBackbone::new(bf16, state_dict)?),
+            Engine::SimdInt16(int16) => simd::network(int16, state_dict)?,
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Engine::Amx(amx) => Weights::Amx(SimdBackbone::new(amx, state_dict)?),
+            Engine::SimdBf16(bf16) => simd::network(bf16, state_dict)?,
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Engine::SimdInt16(int16) => Weights::SimdInt16(SimdBackbone::new(int16, state_dict)?),
-            Engine::OnednnBf16 => {
-                Weights::Libtorch(libtorch_engines::fused(state_dict, Precision::Bf16, batch)?)
-            }
-            Engine::OnednnFp32 => {
-                Weights::Libtorch(libtorch_engines::fused(state_dict, Precision::Fp32, batch)?)
-            }
-            Engine::Libtorch => Weights::Libtorch(libtorch_engines::plain(state_dict, batch)?),
+            Engine::Amx(amx) => simd::network(amx, state_dict)?,
+            Engine::OnednnBf16 => libtorch_engines::fused(state_dict, Precision::Bf16, batch)?,
+            Engine::OnednnFp32 => libtorch_engines::fused(state_dict, Precision::Fp32, batch)?,
+            Engine::Libtorch => libtorch_engines::plain(state_dict, batch)?,
         };
-        Ok(Backbone { engine, weights })
+        Ok(Backbone { engine, network })
     }
 
     /// What computes.
@@ -78,20 +46,7 @@ impl Backbone {
 
     /// What another thread needs to compute; the weights are shared.
     pub fn worker(&self) -> Worker {
-        Worker(match &self.weights {
-            Weights::Simd(backbone) => WorkerWeights::Simd(backbone.clone(), Box::default()),
-            #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Weights::SimdBf16(backbone) => {
-                WorkerWeights::SimdBf16(backbone.clone(), Box::default())
-            }
-            #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Weights::Amx(backbone) => WorkerWeights::Amx(backbone.clone(), Box::default()),
-            #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Weights::SimdInt16(backbone) => {
-                WorkerWeights::SimdInt16(backbone.clone(), Box::default())
-            }
-            Weights::Libtorch(backbone) => WorkerWeights::Libtorch(backbone.share()),
-        })
+        Worker(self.network.share())
     }
 }
 
@@ -116,27 +71,6 @@ impl Worker {
         features: &mut [f32],
         cut: Option<&mut [u16]>,
     ) -> Result<()> {
-        match &mut self.0 {
-            WorkerWeights::Simd(backbone, scratch) => {
-                backbone.forward(pixels, scratch, features, cut);
-                Ok(())
-            }
-            #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            WorkerWeights::SimdBf16(backbone, scratch) => {
-                backbone.forward(pixels, scratch, features, cut);
-                Ok(())
-            }
-            #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            WorkerWeights::Amx(backbone, scratch) => {
-                backbone.forward(pixels, scratch, features, cut);
-                Ok(())
-            }
-            #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            WorkerWeights::SimdInt16(backbone, scratch) => {
-                backbone.forward(pixels, scratch, features, cut);
-                Ok(())
-            }
-            WorkerWeights::Libtorch(backbone) => backbone.forward(pixels, features, cut),
-        }
+        self.0.forward(pixels, features, cut)
     }
 }

@@ -6,7 +6,7 @@
 use tch::{Kind, Tensor};
 
 use super::layout::{channels_last, copy_cut};
-use super::libtorch_engines::LibtorchNetwork;
+use super::shared::SharedNetwork;
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
@@ -111,12 +111,17 @@ impl LibtorchBackbone {
     }
 }
 
-impl LibtorchNetwork for LibtorchBackbone {
-    fn share(&self) -> Box<dyn LibtorchNetwork> {
+impl SharedNetwork for LibtorchBackbone {
+    fn share(&self) -> Box<dyn SharedNetwork> {
         Box::new(LibtorchBackbone::share(self))
     }
 
-    fn forward(&self, pixels: &[f32], features: &mut [f32], cut: Option<&mut [u16]>) -> Result<()> {
+    fn forward(
+        &mut self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
         LibtorchBackbone::forward(self, pixels, features, cut)
     }
 }

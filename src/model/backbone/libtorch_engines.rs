@@ -1,9 +1,9 @@
 //! The engines that compute with libtorch, which not every program is linked with.
 
-use std::fmt::Debug;
 use std::sync::OnceLock;
 
 use super::Precision;
+use super::shared::SharedNetwork;
 use crate::error::{Error, Result};
 use crate::model::state_dict::StateDict;
 
@@ -13,21 +13,9 @@ pub struct LibtorchEngines {
     /// Whether the fused convolutions run here in this precision.
     pub is_supported: fn(Precision) -> bool,
     /// Fused convolutions, for batches of a number of images.
-    pub fused: fn(&StateDict, Precision, usize) -> Result<Box<dyn LibtorchNetwork>>,
+    pub fused: fn(&StateDict, Precision, usize) -> Result<Box<dyn SharedNetwork>>,
     /// Plain ones.
-    pub plain: fn(&StateDict, usize) -> Result<Box<dyn LibtorchNetwork>>,
-}
-
-/// ResNet50 without its head. Not `Sync`, as no libtorch tensor is.
-pub trait LibtorchNetwork: Debug + Send {
-    /// Another handle on the same weights, for another thread.
-    fn share(&self) -> Box<dyn LibtorchNetwork>;
-
-    /// As [`Worker::forward_with_cut`](super::Worker::forward_with_cut).
-    ///
-    /// # Errors
-    /// When libtorch fails, as it does without memory.
-    fn forward(&self, pixels: &[f32], features: &mut [f32], cut: Option<&mut [u16]>) -> Result<()>;
+    pub plain: fn(&StateDict, usize) -> Result<Box<dyn SharedNetwork>>,
 }
 
 /// Set once by a program that has them.
@@ -43,12 +31,12 @@ pub(super) fn fused(
     state_dict: &StateDict,
     precision: Precision,
     batch: usize,
-) -> Result<Box<dyn LibtorchNetwork>> {
+) -> Result<Box<dyn SharedNetwork>> {
     (engines()?.fused)(state_dict, precision, batch)
 }
 
 /// As [`LibtorchEngines::plain`].
-pub(super) fn plain(state_dict: &StateDict, batch: usize) -> Result<Box<dyn LibtorchNetwork>> {
+pub(super) fn plain(state_dict: &StateDict, batch: usize) -> Result<Box<dyn SharedNetwork>> {
     (engines()?.plain)(state_dict, batch)
 }
 

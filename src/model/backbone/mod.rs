@@ -10,6 +10,7 @@ mod libtorch_engines;
 #[cfg(feature = "torch")]
 mod onednn;
 mod precision;
+mod shared;
 mod simd;
 #[cfg(feature = "torch")]
 mod threads;
@@ -20,8 +21,9 @@ pub use engine::Engine;
 pub(super) use layout::channels_last;
 #[cfg(feature = "torch")]
 pub use libtorch::LibtorchBackbone;
-pub use libtorch_engines::{LIBTORCH_ENGINES, LibtorchEngines, LibtorchNetwork};
+pub use libtorch_engines::{LIBTORCH_ENGINES, LibtorchEngines};
 #[cfg(feature = "torch")]
 pub use onednn::{OnednnBackbone, Unsupported, check_support, is_supported};
 pub use precision::Precision;
+pub use shared::SharedNetwork;
 pub use simd::{Network, Scratch, SimdBackbone};

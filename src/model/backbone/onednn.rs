@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 use self::convolution::{Geometry, PackedConv};
 use super::Precision;
 use super::layout::{channels_last, copy_cut};
-use super::libtorch_engines::LibtorchNetwork;
+use super::shared::SharedNetwork;
 use super::threads::with_one_thread;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::{Error, Result};
@@ -137,12 +137,17 @@ impl OnednnBackbone {
     }
 }
 
-impl LibtorchNetwork for OnednnBackbone {
-    fn share(&self) -> Box<dyn LibtorchNetwork> {
+impl SharedNetwork for OnednnBackbone {
+    fn share(&self) -> Box<dyn SharedNetwork> {
         Box::new(OnednnBackbone::share(self))
     }
 
-    fn forward(&self, pixels: &[f32], features: &mut [f32], cut: Option<&mut [u16]>) -> Result<()> {
+    fn forward(
+        &mut self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
         OnednnBackbone::forward(self, pixels, features, cut)
     }
 }

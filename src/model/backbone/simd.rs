@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::shared::SharedNetwork;
 use crate::config::{CROP, NUM_FEATURES};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
@@ -146,6 +147,38 @@ impl<A: Network> SimdBackbone<A> {
                 features,
             );
         }
+    }
+}
+
+/// The weights with the buffers of one thread.
+#[derive(Debug)]
+struct OfThread<A: Network> {
+    backbone: SimdBackbone<A>,
+    scratch: Scratch<A>,
+}
+
+/// As [`SimdBackbone::new`].
+pub(super) fn network<A: Network>(
+    arithmetic: A,
+    state_dict: &StateDict,
+) -> Result<Box<dyn SharedNetwork>> {
+    let backbone = SimdBackbone::new(arithmetic, state_dict)?;
+    Ok(Box::new(OfThread { backbone, scratch: Scratch::default() }))
+}
+
+impl<A: Network> SharedNetwork for OfThread<A> {
+    fn share(&self) -> Box<dyn SharedNetwork> {
+        Box::new(OfThread { backbone: self.backbone.clone(), scratch: Scratch::default() })
+    }
+
+    fn forward(
+        &mut self,
+        pixels: &[f32],
+        features: &mut [f32],
+        cut: Option<&mut [u16]>,
+    ) -> Result<()> {
+        self.backbone.forward(pixels, &mut self.scratch, features, cut);
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::model::resnet::Bottleneck;
 use crate::model::state_dict::StateDict;
 
 /// What a network is computed with.
-pub trait Network: Arithmetic {
+pub trait Network: Arithmetic + 'static {
     /// How its bottlenecks are computed.
     type Block: ResidualBlock<Self>;
 }
@@ -46,7 +46,7 @@ impl Network for Amx {
 /// A bottleneck for images of a given size.
 pub trait ResidualBlock<A: Arithmetic>: Debug + Sized + Send + Sync {
     /// Buffers that are reused from call to call.
-    type Scratch: Debug + Default;
+    type Scratch: Debug + Default + Send;
 
     /// Folds and packs the weights of `block` for images of `side` pixels a side.
     ///
