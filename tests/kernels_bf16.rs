@@ -1,6 +1,7 @@
 //! The kernels in bf16 against f64, on CPUs with AVX512_BF16; products by tiles on any.
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
+use convolve::{convolve, relative_error};
 use ec2train::kernels::amx::{Amx, Pixels};
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use ec2train::kernels::bf16::Bf16;
@@ -11,6 +12,9 @@ use ec2train::kernels::winograd::{Scratch, Winograd};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+#[path = "common/convolve.rs"]
+mod convolve;
 
 /// A bf16 is within this part of the number it was rounded from.
 const ROUNDING: f64 = 1.0 / 256.0;
@@ -264,26 +268,8 @@ fn winograd_is_a_convolution_as_far_as_bf16_holds_its_points() {
     let winograd = Winograd::new(bf16, channels, channels, &weight, &bias);
     let mut out = vec![0; num_images * side * side * channels / 2];
     winograd.forward(&to_pairs(&input), side, &mut Scratch::default(), &mut out);
-    let (mut error, mut square) = (0.0, 0.0);
-    for (index, found) in from_pairs(&out).into_iter().enumerate() {
-        let (pixel, output) = (index / channels, index % channels);
-        let (image, y, x) = (pixel / (side * side), pixel / side % side, pixel % side);
-        let mut expected = f64::from(bias[output]);
-        for tap in 0..9 {
-            let (row, column) = (y + tap / 3, x + tap % 3);
-            if row == 0 || row > side || column == 0 || column > side {
-                continue;
-            }
-            let first = ((image * side + row - 1) * side + column - 1) * channels;
-            for channel in 0..channels {
-                expected += f64::from(input[first + channel])
-                    * f64::from(weight[(output * channels + channel) * 9 + tap]);
-            }
-        }
-        error += (f64::from(found) - expected.max(0.0)).powi(2);
-        square += expected.max(0.0).powi(2);
-    }
-    let relative = (error / square).sqrt();
+    let expected = convolve(&input, num_images, side, channels, &weight, &bias);
+    let relative = relative_error(&from_pairs(&out), &expected);
     assert!(relative < 0.02, "the root mean square error is {relative} of the output's");
 }
 

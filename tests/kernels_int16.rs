@@ -1,6 +1,7 @@
 //! Products of 16-bit integers against f64, on CPUs with AVX512_VNNI.
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
+use convolve::{convolve, relative_error};
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products};
 use ec2train::kernels::gemm::{Contiguous, Epilogue, Rows};
 use ec2train::kernels::int16::Int16;
@@ -9,6 +10,9 @@ use ec2train::kernels::winograd::{Scratch, Winograd};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+#[path = "common/convolve.rs"]
+mod convolve;
 
 /// Steps that the norm of a row is rounded to, and the largest weight of an output at most.
 const STEPS: f64 = 32_700.0;
@@ -257,25 +261,7 @@ fn winograd_is_a_convolution_as_far_as_the_steps_go() {
     let winograd = Winograd::new(int16, channels, channels, &weight, &bias);
     let mut out = vec![f32::NAN; num_images * side * side * channels];
     winograd.forward(&input, side, &mut Scratch::default(), &mut out);
-    let (mut error, mut square) = (0.0, 0.0);
-    for (index, found) in out.into_iter().enumerate() {
-        let (pixel, output) = (index / channels, index % channels);
-        let (image, y, x) = (pixel / (side * side), pixel / side % side, pixel % side);
-        let mut expected = f64::from(bias[output]);
-        for tap in 0..9 {
-            let (row, column) = (y + tap / 3, x + tap % 3);
-            if row == 0 || row > side || column == 0 || column > side {
-                continue;
-            }
-            let first = ((image * side + row - 1) * side + column - 1) * channels;
-            for channel in 0..channels {
-                expected += f64::from(input[first + channel])
-                    * f64::from(weight[(output * channels + channel) * 9 + tap]);
-            }
-        }
-        error += (f64::from(found) - expected.max(0.0)).powi(2);
-        square += expected.max(0.0).powi(2);
-    }
-    let relative = (error / square).sqrt();
+    let expected = convolve(&input, num_images, side, channels, &weight, &bias);
+    let relative = relative_error(&out, &expected);
     assert!(relative < 1e-3, "the root mean square error is {relative} of the output's");
 }
