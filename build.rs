@@ -1,4 +1,4 @@
-//! Ties the crate to libtorch.
+//! The crate's C++.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

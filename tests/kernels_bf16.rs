@@ -1,7 +1,7 @@
 //! The kernels in bf16 against f64, on CPUs with AVX512_BF16; products by tiles on any.
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
-use convolve::{convolve, relative_error};
+use convolve::convolve;
 use ec2train::kernels::amx::{Amx, Pixels};
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use ec2train::kernels::bf16::Bf16;
@@ -12,9 +12,12 @@ use ec2train::kernels::winograd::{Scratch, Winograd};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use relative_error::relative_error;
 
 #[path = "common/convolve.rs"]
 mod convolve;
+#[path = "common/relative_error.rs"]
+mod relative_error;
 
 /// A bf16 is within this part of the number it was rounded from.
 const ROUNDING: f64 = 1.0 / 256.0;

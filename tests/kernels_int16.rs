@@ -1,7 +1,7 @@
 //! Products of 16-bit integers against f64, on CPUs with AVX512_VNNI.
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
-use convolve::{convolve, relative_error};
+use convolve::convolve;
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products};
 use ec2train::kernels::gemm::{Contiguous, Epilogue, Rows};
 use ec2train::kernels::int16::Int16;
@@ -10,9 +10,12 @@ use ec2train::kernels::winograd::{Scratch, Winograd};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use relative_error::relative_error;
 
 #[path = "common/convolve.rs"]
 mod convolve;
+#[path = "common/relative_error.rs"]
+mod relative_error;
 
 /// Steps that the norm of a row is rounded to, and the largest weight of an output at most.
 const STEPS: f64 = 32_700.0;

@@ -114,7 +114,7 @@ impl Arithmetic for Int16 {
     }
 
     fn round(self, values: &[f32], out: &mut [f32]) {
-        out.copy_from_slice(values);
+        self.isa.round(values, out);
     }
 
     fn multiply(

@@ -5,11 +5,8 @@ use std::ptr;
 
 use super::Int16;
 use crate::kernels::gemm::Rows;
-use crate::kernels::pairs::tile::{RawTile, Tile};
+use crate::kernels::pairs::tile::{MAX_SEGMENTS, RawTile, Tile};
 use crate::kernels::pairs::{OUTPUTS, Pair};
-
-/// Segments of a row at most: the pixels of a 3x3 kernel.
-const MAX_SEGMENTS: usize = 9;
 
 /// As in `int16.cpp`.
 #[repr(C)]

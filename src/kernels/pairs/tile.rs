@@ -10,7 +10,7 @@ use crate::kernels::gemm::Rows;
 /// Rows of a tile at most.
 pub(in crate::kernels) const MAX_ROWS: usize = 12;
 /// Segments of a row at most: the pixels of a 3x3 kernel.
-const MAX_SEGMENTS: usize = 9;
+pub(in crate::kernels) const MAX_SEGMENTS: usize = 9;
 
 /// As in `pair_product.h`.
 #[repr(C)]

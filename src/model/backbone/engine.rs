@@ -47,7 +47,7 @@ impl Engine {
                 own.insert(usize::from(!bf16.is_faster_than_f32()), Engine::SimdBf16(bf16));
             }
             if let Some(int16) = Int16::detect() {
-                let is_second = matches!(own[0], Engine::SimdBf16(_));
+                let is_second = matches!(own.first(), Some(Engine::SimdBf16(_)));
                 own.insert(usize::from(is_second), Engine::SimdInt16(int16));
             }
         }
