@@ -4,7 +4,6 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::thread;
 
 use tempfile::{NamedTempFile, TempDir};
 
@@ -22,38 +21,15 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
 ) -> Result<()> {
-    replace_and_read(path, write, |_| Ok(()))
-}
-
-/// The same for a file that is wanted again: while the disk is waited for, `read` is given the path at
-/// which it lies until then.
-///
-/// # Errors
-/// As [`replace`]; those of `read`.
-pub fn replace_and_read<T>(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
-    read: impl FnOnce(&Path) -> Result<T>,
-) -> Result<T> {
     let dir = parent(path);
     let temporary = temporary_in(dir).map_err(Error::io(Action::Create, path))?;
     let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    let file = write(&mut writer)
+    write(&mut writer)
         .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
+        .and_then(File::sync_all)
         .map_err(Error::io(Action::Write, path))?;
-    // On a thread of its own, which only waits.
-    let (synced, found) = thread::scope(|scope| {
-        let synced = scope.spawn(|| file.sync_all());
-        let found = read(temporary.path());
-        (synced.join(), found)
-    });
-    synced
-        .map_err(|_| Error::Internal(format!("writing {} panicked", path.display())))?
-        .map_err(Error::io(Action::Write, path))?;
-    let found = found?;
     temporary.persist(path).map_err(|error| Error::io(Action::Create, path)(error.error))?;
-    sync_dir(dir)?;
-    Ok(found)
+    sync_dir(dir)
 }
 
 /// Replaces `path` with `bytes` without waiting for the disk: for what may be lost with the machine's

@@ -1,6 +1,7 @@
 //! The main job from end to end.
 
 mod contribution;
+mod drafting;
 mod evaluation;
 mod extraction;
 mod fine_tuning;
@@ -38,6 +39,7 @@ use crate::sample;
 use crate::telemetry::Journal;
 use crate::train::fit::Fitted;
 use crate::train::temperature;
+use drafting::Drafting;
 use extraction::{Extracted, Network, Workers, extract_folder};
 use report::{announce_sample, log_temperature, log_test, program, report_files, warn_if_guessing};
 use saving::{Finished, discard_checkpoints};
@@ -147,10 +149,14 @@ fn train_locked(
     let engine = workers.engine;
     let features_started = Instant::now();
     let train_from = job.hyperparameters.train_from;
+    let class_names = folder.classes.class_names();
+    let drafting = Drafting::new(job.model_dir.clone(), class_names.len());
+    let is_final = train_from == TrainFrom::Head;
     let frozen = Network {
         fingerprint: weights.sha256.clone(),
         load: &|| weights.load(),
-        keep: if train_from == TrainFrom::Head { Keep::Features } else { Keep::Activations },
+        keep: if is_final { Keep::Features } else { Keep::Activations },
+        drafting: is_final.then_some(&drafting),
     };
     // The standing model is hashed meanwhile, which takes longer than a run with nothing to compute.
     let (extracted, standing) = thread::scope(|scope| {
@@ -164,7 +170,6 @@ fn train_locked(
     report_files(&extracted.data);
     require_classes(&folder, &extracted.data.skipped)?;
 
-    let class_names = folder.classes.class_names();
     let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
     if let Some(metadata) = standing.clone().filter(|it| inputs.is_some() && it.inputs == inputs) {
         return Ok(leave(job, metadata, journal));
@@ -174,7 +179,8 @@ fn train_locked(
     if !fit.tuned.is_empty() {
         let load = || Ok(fine_tuning::with(weights.load()?, &fit.tuned));
         let fingerprint = fine_tuning::fingerprint(&weights, &fit.tuned);
-        let trained = Network { fingerprint, load: &load, keep: Keep::Features };
+        let trained =
+            Network { fingerprint, load: &load, keep: Keep::Features, drafting: Some(&drafting) };
         extracted = extract_folder(job, &folder, &weights, &trained, workers, transform, status)?;
     }
     let (metrics, temperature) = measure(&fit.fitted, &extracted.splits);
@@ -184,6 +190,7 @@ fn train_locked(
     drop((train, valid));
 
     status.stage("saving", 0);
+    let draft = drafting.finish(|| Ok(fine_tuning::with(weights.load()?, &fit.tuned)));
     let finished = Finished {
         job,
         folder: &folder,
@@ -203,7 +210,7 @@ fn train_locked(
         data,
         test,
     };
-    finished.save(watch, journal)
+    finished.save(draft, watch, journal)
 }
 
 /// Draws the built-in sample where it is missing.

@@ -13,6 +13,7 @@
 //! └── report.html -> current/report.html
 //! ```
 
+mod draft;
 mod gate;
 mod links;
 mod load;
@@ -22,9 +23,10 @@ mod publish;
 mod retention;
 mod save;
 
+pub use draft::Draft;
 pub use gate::{Verdict, judge};
 pub use load::{Standing, TrainedModel, load, load_metadata, load_standing, model_path, standing};
 pub use metadata::{BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, Transform};
 pub use names::{HISTORY_FILE, METADATA_FILE, METRICS_FILE, MODEL_FILE, REPORT_FILE, runs_dir};
 pub use publish::publish;
-pub use save::{save, saved_bytes};
+pub use save::saved_bytes;

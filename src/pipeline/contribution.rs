@@ -4,7 +4,6 @@ use super::extraction::{Network, Wanted, prune};
 use super::report::program;
 use super::sharing::Shared;
 use crate::atomic_file;
-use crate::config::CHUNK;
 use crate::data::image_folder::ImageFolder;
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
@@ -14,7 +13,7 @@ use crate::features::collect::Collection;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::known_digests::KnownDigests;
-use crate::model::backbone::{Backbone, Engine};
+use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
 use crate::run::console::Progress;
 use crate::run::host::Host;
@@ -64,6 +63,7 @@ fn contribute_to(job: &Job, group: &ProcessGroup, status: &StatusWriter) -> Resu
         fingerprint: weights.sha256.clone(),
         load: &|| weights.load(),
         keep: Keep::Features,
+        drafting: None,
     };
     let transform = EvalTransform::imagenet(weights.resize);
     let wanted = Wanted::of(&folder, &network, shared.engine, transform)?;
@@ -76,7 +76,7 @@ fn contribute_to(job: &Job, group: &ProcessGroup, status: &StatusWriter) -> Resu
     let num_missing = division.num_to_compute();
     status.stage("features", num_missing);
     let mut progress = Progress::new("features", "images", num_missing as u64);
-    let backbone = || Backbone::new(shared.engine, &(network.load)()?, CHUNK);
+    let backbone = || network.pack(shared.engine);
     let found = division.compute(&mut collection, &wanted, backbone, |done| {
         progress.inc(done as u64);
         status.inc(done);

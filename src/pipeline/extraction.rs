@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::drafting::Drafting;
 use super::sharing::Shared;
 use crate::artifact::{self, DataSummary};
 use crate::config::{CHUNK, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS, TrainFrom};
@@ -52,6 +53,23 @@ pub(super) struct Network<'a> {
     pub(super) load: &'a dyn Fn() -> Result<StateDict>,
     /// Whether layer4's inputs are stored too.
     pub(super) keep: Keep,
+    /// Begins the file of the model that will have these weights.
+    pub(super) drafting: Option<&'a Drafting>,
+}
+
+impl Network<'_> {
+    /// The weights as `engine` wants them.
+    ///
+    /// # Errors
+    /// When they cannot be read; libtorch's.
+    pub(super) fn pack(&self, engine: Engine) -> Result<Backbone> {
+        let weights = (self.load)()?;
+        let backbone = Backbone::new(engine, &weights, CHUNK)?;
+        if let Some(drafting) = self.drafting {
+            drafting.begin(weights);
+        }
+        Ok(backbone)
+    }
 }
 
 /// What computes the features.
@@ -136,7 +154,7 @@ pub(super) fn extract_folder(
         };
         status.stage("features", num_missing);
         let mut progress = Progress::new("features", "images", num_missing as u64);
-        let backbone = || Backbone::new(workers.engine, &(network.load)()?, CHUNK);
+        let backbone = || network.pack(workers.engine);
         let on_progress = |done| {
             progress.inc(done as u64);
             status.inc(done);

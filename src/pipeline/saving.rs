@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::Trained;
-use super::fine_tuning;
 use super::fitting::Fit;
 use super::report::{describe, program, report_verdict};
-use crate::artifact::{self, BackboneOrigin, Cost, DataSummary, Metadata, SplitMetrics, Transform};
+use crate::artifact::{
+    self, BackboneOrigin, Cost, DataSummary, Draft, Metadata, SplitMetrics, Transform,
+};
 use crate::config::TRAIN_VIEWS;
 use crate::data::image_folder::ImageFolder;
 use crate::data::transform::EvalTransform;
@@ -18,12 +19,13 @@ use crate::features::FeatureMatrix;
 use crate::job::Job;
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
-use crate::report::{self, Draft, RunRecord};
+use crate::report::{self, RunRecord};
 use crate::run::host::{self, Host};
 use crate::run::signals;
 use crate::run::watch::{Observed, Watch};
 use crate::telemetry::Journal;
 use crate::train::checkpoint::Checkpoint;
+use crate::train::fit::Fitted;
 
 /// A training that has all its numbers.
 pub(super) struct Finished<'a> {
@@ -50,38 +52,36 @@ pub(super) struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// Writes the model with its files; it stands if it is no worse than the one of before.
+    /// Completes the model and writes its files; it stands if it is no worse than the one of before.
     ///
     /// # Errors
-    /// As [`artifact::publish`]; when the weights can no longer be read.
-    pub(super) fn save(self, watch: Watch, journal: &Journal) -> Result<Trained> {
+    /// As [`artifact::publish`]; why there is no draft.
+    pub(super) fn save(
+        self,
+        draft: Result<Draft>,
+        watch: Watch,
+        journal: &Journal,
+    ) -> Result<Trained> {
         let Finished { job, folder, weights, standing, .. } = self;
         let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
         let needed_bytes = artifact::saved_bytes(backbone_bytes, folder.classes.len());
         signals::check()?;
-        let mut state_dict = fine_tuning::with(weights.load()?, &self.fit.tuned);
-        self.fit.fitted.head.write_to(&mut state_dict);
         let total_seconds = self.started.elapsed().as_secs_f64();
         let observed = watch.end(total_seconds);
         let mut metadata = self.metadata(&observed, total_seconds);
         let verdict = artifact::judge(standing, &metadata);
         report_verdict(verdict, &self.metrics.test);
-        let history = &self.fit.fitted.history;
-        let draft = |unhashed: &Metadata| report::draft(&self.record(unhashed, &observed));
-        let add_files = |dir: &Path, metadata: &Metadata, draft: Draft| {
+        let Fitted { head, history, .. } = &self.fit.fitted;
+        let draft_report = |unhashed: &Metadata| report::draft(&self.record(unhashed, &observed));
+        let add_files = |dir: &Path, metadata: &Metadata, report: report::Draft| {
             journal.write_files(dir, history, verdict.is_promoted());
-            report::write(dir, &self.record(metadata, &observed), draft);
+            report::write(dir, &self.record(metadata, &observed), report);
         };
-        let model_path = artifact::publish(
-            &job.model_dir,
-            &state_dict,
-            &mut metadata,
-            history,
-            verdict,
-            draft,
-            add_files,
-        )
-        .map_err(|error| disk_space::explain(error, needed_bytes))?;
+        let publish = |draft| {
+            artifact::publish(draft, head, &mut metadata, history, verdict, draft_report, add_files)
+        };
+        let model_path =
+            draft.and_then(publish).map_err(|error| disk_space::explain(error, needed_bytes))?;
         discard_checkpoints(job);
         log::info!("{}", metadata.cost);
         Ok(Trained { metadata, model_path, is_new: true })

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use ec2train::model::state_dict::{Dtype, StateDict, TensorData};
+use ec2train::model::state_dict::{Dtype, PthWriter, StateDict, TensorData, TensorSpec};
 use proptest::prelude::*;
 use zip::ZipArchive;
 
@@ -66,12 +66,39 @@ fn blocks_are_stored_at_multiples_of_64_bytes() {
 
 #[test]
 fn a_tensor_whose_bytes_do_not_fit_its_shape_is_not_written() {
-    let mut state_dict = StateDict::new();
-    state_dict.insert(
-        "w",
-        TensorData { dtype: Dtype::F32, shape: vec![usize::MAX, 4], bytes: vec![0; 8] },
+    for (shape, expected) in [
+        (vec![3], "w: 8 bytes for float32 [3]"),
+        (vec![usize::MAX, 4], "w: [18446744073709551615, 4] is more than memory"),
+    ] {
+        let tensor = TensorData { dtype: Dtype::F32, shape, bytes: vec![0; 8] };
+        let state_dict = StateDict::from_iter([("w".to_owned(), tensor)]);
+        let error = state_dict.save_pth(Cursor::new(Vec::new())).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn only_the_announced_tensors_are_written_and_all_of_them() {
+    let spec = |name: &str| TensorSpec { name: name.into(), shape: vec![2], dtype: Dtype::F32 };
+    let begin = || PthWriter::begin(Cursor::new(Vec::new()), vec![spec("a"), spec("b")]).unwrap();
+    let tensor = TensorData::from_f32(&[2], &[1.0, 2.0]);
+    let message = |result: std::io::Result<()>| result.unwrap_err().to_string();
+
+    let mut writer = begin();
+    assert_eq!(
+        message(writer.put("b", &tensor)),
+        "b, float32 [2], where a, float32 [2], was announced"
     );
-    let error = state_dict.save_pth(Cursor::new(Vec::new())).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-    assert!(error.to_string().starts_with("w: 8 bytes for float32"), "{error}");
+    writer.put("a", &tensor).unwrap();
+    let longer = TensorData::from_f32(&[3], &[0.0; 3]);
+    assert_eq!(
+        message(writer.put("b", &longer)),
+        "b, float32 [3], where b, float32 [2], was announced"
+    );
+    writer.put("b", &tensor).unwrap();
+    assert_eq!(message(writer.put("c", &tensor)), "c is one tensor too many");
+    writer.finish().unwrap();
+
+    assert_eq!(message(begin().finish()), "a was announced and not written");
 }

@@ -16,4 +16,5 @@ mod tensor;
 mod zip_file;
 
 pub use map::StateDict;
+pub use save::PthWriter;
 pub use tensor::{Dtype, TensorData, TensorSpec};

@@ -5,7 +5,7 @@ use std::io::{self, Seek, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::{Dtype, StateDict, TensorData};
+use super::{Dtype, StateDict, TensorData, TensorSpec};
 
 /// What PyTorch aligns blocks to, so that `torch.load(.., mmap=True)` can use them in place.
 const ALIGNMENT: u16 = 64;
@@ -19,16 +19,76 @@ impl StateDict {
     /// # Errors
     /// What the sink answers; invalid input when a tensor's bytes do not fit its shape.
     pub fn save_pth(&self, sink: impl Write + Seek) -> io::Result<()> {
+        let specs = self.iter().map(|(name, TensorData { dtype, shape, .. })| TensorSpec {
+            name: name.to_owned(),
+            shape: shape.clone(),
+            dtype: *dtype,
+        });
+        let mut writer = PthWriter::begin(sink, specs.collect())?;
+        self.iter().try_for_each(|(name, tensor)| writer.put(name, tensor))?;
+        writer.finish()
+    }
+}
+
+/// A file as [`StateDict::save_pth`] writes it, tensor by tensor.
+#[derive(Debug)]
+pub struct PthWriter<W: Write + Seek> {
+    zip: ZipWriter<W>,
+    specs: Vec<TensorSpec>,
+    /// Tensors that were written.
+    num_written: usize,
+}
+
+impl<W: Write + Seek> PthWriter<W> {
+    /// Writes what comes before the tensors, which will be those of `specs` in their order.
+    ///
+    /// # Errors
+    /// What the sink answers, which must be at its start.
+    pub fn begin(sink: W, specs: Vec<TensorSpec>) -> io::Result<Self> {
         let mut zip = ZipWriter::new(sink);
-        put(&mut zip, "data.pkl", &pickle(self)?)?;
+        put(&mut zip, "data.pkl", &pickle(&specs)?)?;
         put(&mut zip, ".format_version", b"1")?;
         put(&mut zip, ".storage_alignment", ALIGNMENT.to_string().as_bytes())?;
         put(&mut zip, "byteorder", b"little")?;
-        for (key, (_, tensor)) in self.iter().enumerate() {
-            put(&mut zip, &format!("data/{key}"), &tensor.bytes)?;
+        Ok(PthWriter { zip, specs, num_written: 0 })
+    }
+
+    /// Writes the next tensor. Of what the sink held before only the last tensor's block is touched again.
+    ///
+    /// # Errors
+    /// What the sink answers; invalid input when it is not the next of the specs, or its bytes do not
+    /// fit its shape.
+    pub fn put(&mut self, name: &str, tensor: &TensorData) -> io::Result<()> {
+        let Some(spec) = self.specs.get(self.num_written) else {
+            return Err(invalid(format!("{name} is one tensor too many")));
+        };
+        if spec.name != name || spec.dtype != tensor.dtype || spec.shape != tensor.shape {
+            let (found, expected) = (tensor.dtype.name(), spec.dtype.name());
+            return Err(invalid(format!(
+                "{name}, {found} {:?}, where {}, {expected} {:?}, was announced",
+                tensor.shape, spec.name, spec.shape
+            )));
         }
-        put(&mut zip, "version", b"3\n")?;
-        zip.finish()?.flush()
+        if num_bytes(spec)? != tensor.bytes.len() {
+            let length = tensor.bytes.len();
+            let (dtype, shape) = (tensor.dtype.name(), &tensor.shape);
+            return Err(invalid(format!("{name}: {length} bytes for {dtype} {shape:?}")));
+        }
+        put(&mut self.zip, &format!("data/{}", self.num_written), &tensor.bytes)?;
+        self.num_written += 1;
+        Ok(())
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// What the sink answers; invalid input when tensors are missing.
+    pub fn finish(mut self) -> io::Result<()> {
+        if let Some(missing) = self.specs.get(self.num_written) {
+            return Err(invalid(format!("{} was announced and not written", missing.name)));
+        }
+        put(&mut self.zip, "version", b"3\n")?;
+        self.zip.finish()?.flush()
     }
 }
 
@@ -43,23 +103,22 @@ fn put(zip: &mut ZipWriter<impl Write + Seek>, name: &str, content: &[u8]) -> io
 }
 
 /// An `OrderedDict` of `_rebuild_tensor_v2` calls, protocol 2, the tensor at place N in block N.
-fn pickle(state_dict: &StateDict) -> io::Result<Vec<u8>> {
+fn pickle(specs: &[TensorSpec]) -> io::Result<Vec<u8>> {
     let mut out = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
-    for (key, (name, tensor)) in state_dict.iter().enumerate() {
-        let num_elements = checked_num_elements(name, tensor)?;
-        put_text(&mut out, name)?;
+    for (key, spec) in specs.iter().enumerate() {
+        put_text(&mut out, &spec.name)?;
         out.extend_from_slice(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         put_text(&mut out, "storage")?;
         out.extend_from_slice(b"ctorch\n");
-        out.extend_from_slice(storage_class(tensor.dtype).as_bytes());
+        out.extend_from_slice(storage_class(spec.dtype).as_bytes());
         out.push(b'\n');
         put_text(&mut out, &key.to_string())?;
         put_text(&mut out, "cpu")?;
-        put_natural(&mut out, num_elements)?;
+        put_natural(&mut out, num_bytes(spec)? / spec.dtype.size_bytes())?;
         // End of the storage; offset 0.
         out.extend_from_slice(b"tQK\x00");
-        put_tuple(&mut out, &tensor.shape)?;
-        put_tuple(&mut out, &contiguous_strides(&tensor.shape))?;
+        put_tuple(&mut out, &spec.shape)?;
+        put_tuple(&mut out, &contiguous_strides(&spec.shape))?;
         // No gradient, no hooks.
         out.extend_from_slice(b"\x89ccollections\nOrderedDict\n)RtR");
     }
@@ -67,18 +126,11 @@ fn pickle(state_dict: &StateDict) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-fn checked_num_elements(name: &str, tensor: &TensorData) -> io::Result<usize> {
-    let num_elements = tensor.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
-    num_elements
-        .filter(|n| n.checked_mul(tensor.dtype.size_bytes()) == Some(tensor.bytes.len()))
-        .ok_or_else(|| {
-            let length = tensor.bytes.len();
-            invalid(format!(
-                "{name}: {length} bytes for {} {:?}",
-                tensor.dtype.name(),
-                tensor.shape
-            ))
-        })
+fn num_bytes(spec: &TensorSpec) -> io::Result<usize> {
+    let elements = spec.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+    elements
+        .and_then(|elements| elements.checked_mul(spec.dtype.size_bytes()))
+        .ok_or_else(|| invalid(format!("{}: {:?} is more than memory", spec.name, spec.shape)))
 }
 
 fn contiguous_strides(shape: &[usize]) -> Vec<usize> {

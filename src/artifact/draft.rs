@@ -1,0 +1,142 @@
+//! A model file that is begun before its head is known.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::links;
+use super::names::{MODEL_FILE, RUNS_DIR};
+use crate::digest;
+use crate::error::{Action, Error, Result};
+use crate::model::head::Head;
+use crate::model::resnet;
+use crate::model::state_dict::{PthWriter, StateDict};
+use crate::run::signals;
+
+/// A folder that no reader sees yet, with a model.pth that lacks its head. What is there is hashed and on
+/// its way to the disk, 99 % of the file: a disk of a virtual machine may need longer for it than the
+/// fit takes. Dropped, it is deleted.
+#[derive(Debug)]
+pub struct Draft {
+    /// TrainedModels.
+    pub(super) dir: PathBuf,
+    folder: TempDir,
+    /// Of model.pth in the folder.
+    path: PathBuf,
+    file: Arc<File>,
+    pth: PthWriter<Arc<File>>,
+    /// Has been fed with the first bytes of the file.
+    hasher: Sha256,
+    num_hashed: u64,
+}
+
+impl Draft {
+    /// Writes `backbone`, every tensor of [`resnet::tensor_specs`] but the head's, into a folder below
+    /// `dir`. It has gone to the disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; [`Error::Stopped`].
+    pub fn begin(dir: &Path, backbone: StateDict, num_classes: usize) -> Result<Self> {
+        let folder = links::new_folder(&dir.join(RUNS_DIR))?;
+        let path = folder.path().join(MODEL_FILE);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(Error::io(Action::Create, &path))?;
+        let file = Arc::new(file);
+        let write_error = |error| Error::io(Action::Write, &path)(error);
+        let specs = resnet::tensor_specs(num_classes);
+        let mut pth = PthWriter::begin(Arc::clone(&file), specs).map_err(write_error)?;
+        let mut num_final = 0;
+        for (name, tensor) in backbone {
+            signals::check()?;
+            num_final = (&*file).stream_position().map_err(write_error)?;
+            pth.put(&name, &tensor).map_err(write_error)?;
+        }
+        // One thread only waits.
+        let (synced, hasher) = thread::scope(|scope| {
+            let synced = scope.spawn(|| file.sync_data());
+            let mut hasher = Sha256::new();
+            let hashed = digest::absorb_range(&mut hasher, &path, 0..num_final);
+            (synced.join(), hashed.map(|()| hasher))
+        });
+        let synced = synced.unwrap_or_else(|_| Err(io::Error::other("syncing panicked")));
+        synced.map_err(write_error)?;
+        let hasher = hasher?;
+        Ok(Draft { dir: dir.to_path_buf(), folder, path, file, pth, hasher, num_hashed: num_final })
+    }
+
+    /// Adds the head. The file is on disk when this returns; gives the folder and the SHA-256 of
+    /// model.pth as 64 lowercase hex digits.
+    ///
+    /// # Errors
+    /// As [`Draft::begin`].
+    pub(super) fn finish(self, head: &Head) -> Result<(TempDir, String)> {
+        let Draft { folder, path, file, mut pth, mut hasher, num_hashed, .. } = self;
+        let mut tensors = StateDict::new();
+        head.write_to(&mut tensors);
+        let written = tensors.iter().try_for_each(|(name, tensor)| pth.put(name, tensor));
+        written
+            .and_then(|()| pth.finish())
+            .and_then(|()| file.sync_all())
+            .map_err(Error::io(Action::Write, &path))?;
+        let num_bytes = (&*file).seek(SeekFrom::End(0)).map_err(Error::io(Action::Read, &path))?;
+        digest::absorb_range(&mut hasher, &path, num_hashed..num_bytes)?;
+        Ok((folder, digest::hex(hasher)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model::state_dict::TensorData;
+
+    fn backbone() -> StateDict {
+        let specs = resnet::tensor_specs(3).into_iter().filter(|it| !it.name.starts_with("fc."));
+        let tensors = specs.map(|spec| {
+            let num_bytes = spec.shape.iter().product::<usize>() * spec.dtype.size_bytes();
+            let bytes = (0..num_bytes).map(|byte| (byte % 251) as u8).collect();
+            (spec.name, TensorData { dtype: spec.dtype, shape: spec.shape, bytes })
+        });
+        tensors.collect()
+    }
+
+    #[test]
+    fn a_finished_draft_is_the_file_of_all_tensors_and_its_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let head = Head { weight: vec![0.5; 3 * 2048], bias: vec![1.0, 2.0, 3.0] };
+        let (folder, sha256) =
+            Draft::begin(dir.path(), backbone(), 3).unwrap().finish(&head).unwrap();
+        let path = folder.path().join(MODEL_FILE);
+        assert_eq!(digest::of_file(&path).unwrap().0, sha256);
+        let mut whole = backbone();
+        head.write_to(&mut whole);
+        let mut expected = io::Cursor::new(Vec::new());
+        whole.save_pth(&mut expected).unwrap();
+        assert!(fs::read(&path).unwrap() == expected.into_inner());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_draft_that_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs_dir = dir.path().join(RUNS_DIR);
+        let draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
+        assert_eq!(fs::read_dir(&runs_dir).unwrap().count(), 1);
+        drop(draft);
+        assert_eq!(fs::read_dir(&runs_dir).unwrap().count(), 0);
+        let mut lacking = backbone();
+        lacking.remove("layer4.2.conv3.weight");
+        let error = Draft::begin(dir.path(), lacking, 3).unwrap_err();
+        assert!(error.to_string().contains(MODEL_FILE), "{error}");
+        assert_eq!(fs::read_dir(&runs_dir).unwrap().count(), 0);
+    }
+}
