@@ -10,10 +10,11 @@ mod inputs;
 mod report;
 mod saving;
 mod sharing;
+mod standing;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::artifact::{self, Metadata, SplitMetrics};
@@ -23,7 +24,7 @@ use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
 use crate::distributed::{ProcessGroup, Topology};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::features::extract::Keep;
@@ -44,6 +45,7 @@ use extraction::{Extracted, Network, Workers, extract_folder};
 use report::{announce_sample, log_temperature, log_test, program, report_files, warn_if_guessing};
 use saving::{Finished, discard_checkpoints};
 use sharing::Shared;
+use standing::StandingModel;
 
 pub use evaluation::{Evaluation, evaluate_saved};
 
@@ -133,7 +135,7 @@ fn train_locked(
     if job.kind == Kind::Sample {
         draw_sample(job, group, status)?;
     }
-    let digests = KnownDigests::open(&job.digests_path());
+    let digests = Arc::new(KnownDigests::open(&job.digests_path()));
     let (folder, weights) = find_inputs(job, &digests, status)?;
     let transform = EvalTransform::imagenet(weights.resize);
 
@@ -158,21 +160,18 @@ fn train_locked(
         keep: if is_final { Keep::Features } else { Keep::Activations },
         drafting: is_final.then_some(&drafting),
     };
-    // The standing model is hashed meanwhile, which takes longer than a run with nothing to compute.
-    let (extracted, standing) = thread::scope(|scope| {
-        let standing = scope.spawn(|| artifact::load_standing(&job.model_dir, &digests));
-        let extracted = extract_folder(job, &folder, &weights, &frozen, workers, transform, status);
-        (extracted, standing.join())
-    });
-    let mut extracted = extracted?;
-    let standing = standing.map_err(|_| Error::Internal("the hashing panicked".into()))??;
+    let mut standing = StandingModel::verify(job.model_dir.clone(), &digests)?;
+    let mut extracted =
+        extract_folder(job, &folder, &weights, &frozen, workers, transform, status)?;
     let features_seconds = features_started.elapsed().as_secs_f64();
     report_files(&extracted.data);
     require_classes(&folder, &extracted.data.skipped)?;
 
     let inputs = inputs::digest(job, class_names, &weights, transform, engine, &extracted)?;
-    if let Some(metadata) = standing.clone().filter(|it| inputs.is_some() && it.inputs == inputs) {
-        return Ok(leave(job, metadata, journal));
+    if let Some(inputs) = &inputs
+        && let Some(metadata) = standing.of_inputs(inputs)?
+    {
+        return Ok(leave(job, metadata.clone(), journal));
     }
 
     let fit = fitting::fit(job, &weights, &mut extracted, class_names.len(), status, journal)?;
@@ -203,7 +202,7 @@ fn train_locked(
         started,
         features_seconds,
         inputs,
-        standing: standing.as_ref(),
+        standing: standing.metadata()?,
         fit,
         metrics,
         temperature,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -18,9 +19,8 @@ use crate::model::resnet;
 use crate::model::state_dict::{PthWriter, StateDict};
 use crate::run::signals;
 
-/// A folder that no reader sees yet, with a model.pth that lacks its head. What is there is hashed and on
-/// its way to the disk, 99 % of the file: a disk of a virtual machine may need longer for it than the
-/// fit takes. Dropped, it is deleted.
+/// A folder that no reader sees yet, with a model.pth that lacks its head, 1 % of the file. Dropped, it is
+/// deleted.
 #[derive(Debug)]
 pub struct Draft {
     /// TrainedModels.
@@ -30,6 +30,8 @@ pub struct Draft {
     path: PathBuf,
     file: Arc<File>,
     pth: PthWriter<Arc<File>>,
+    /// Bytes at the start of the file that will not be touched again.
+    num_final: u64,
     /// Has been fed with the first bytes of the file.
     hasher: Sha256,
     num_hashed: u64,
@@ -37,7 +39,7 @@ pub struct Draft {
 
 impl Draft {
     /// Writes `backbone`, every tensor of [`resnet::tensor_specs`] but the head's, into a folder below
-    /// `dir`. It has gone to the disk when this returns.
+    /// `dir`.
     ///
     /// # Errors
     /// [`Error::Io`] with the path; [`Error::Stopped`].
@@ -60,17 +62,20 @@ impl Draft {
             num_final = (&*file).stream_position().map_err(write_error)?;
             pth.put(&name, &tensor).map_err(write_error)?;
         }
-        // One thread only waits.
-        let (synced, hasher) = thread::scope(|scope| {
-            let synced = scope.spawn(|| file.sync_data());
-            let mut hasher = Sha256::new();
-            let hashed = digest::absorb_range(&mut hasher, &path, 0..num_final);
-            (synced.join(), hashed.map(|()| hasher))
-        });
-        let synced = synced.unwrap_or_else(|_| Err(io::Error::other("syncing panicked")));
-        synced.map_err(write_error)?;
-        let hasher = hasher?;
-        Ok(Draft { dir: dir.to_path_buf(), folder, path, file, pth, hasher, num_hashed: num_final })
+        let (dir, hasher) = (dir.to_path_buf(), Sha256::new());
+        Ok(Draft { dir, folder, path, file, pth, num_final, hasher, num_hashed: 0 })
+    }
+
+    /// Hashes what is there and waits until it is on the disk, so that little is left to do for
+    /// [`publish`](super::publish).
+    ///
+    /// # Errors
+    /// As [`Draft::begin`].
+    pub fn settle(mut self) -> Result<Self> {
+        let range = self.num_hashed..self.num_final;
+        sync_and_hash(&self.file, &self.path, range, &mut self.hasher)?;
+        self.num_hashed = self.num_final;
+        Ok(self)
     }
 
     /// Adds the head. The file is on disk when this returns; gives the folder and the SHA-256 of
@@ -82,15 +87,28 @@ impl Draft {
         let Draft { folder, path, file, mut pth, mut hasher, num_hashed, .. } = self;
         let mut tensors = StateDict::new();
         head.write_to(&mut tensors);
-        let written = tensors.iter().try_for_each(|(name, tensor)| pth.put(name, tensor));
-        written
+        let num_bytes = tensors
+            .iter()
+            .try_for_each(|(name, tensor)| pth.put(name, tensor))
             .and_then(|()| pth.finish())
-            .and_then(|()| file.sync_all())
+            .and_then(|()| (&*file).seek(SeekFrom::End(0)))
             .map_err(Error::io(Action::Write, &path))?;
-        let num_bytes = (&*file).seek(SeekFrom::End(0)).map_err(Error::io(Action::Read, &path))?;
-        digest::absorb_range(&mut hasher, &path, num_hashed..num_bytes)?;
+        sync_and_hash(&file, &path, num_hashed..num_bytes, &mut hasher)?;
         Ok((folder, digest::hex(hasher)))
     }
+}
+
+/// Feeds bytes of `file`, which lies at `path`, to `hasher` while the disk takes it.
+fn sync_and_hash(file: &File, path: &Path, range: Range<u64>, hasher: &mut Sha256) -> Result<()> {
+    let (synced, hashed) = thread::scope(|scope| {
+        // On a thread of its own, which only waits.
+        let synced = scope.spawn(|| file.sync_all());
+        let hashed = digest::absorb_range(hasher, path, range);
+        (synced.join(), hashed)
+    });
+    let synced = synced.unwrap_or_else(|_| Err(io::Error::other("syncing panicked")));
+    synced.map_err(Error::io(Action::Write, path))?;
+    hashed
 }
 
 #[cfg(test)]
@@ -114,15 +132,19 @@ mod tests {
     fn a_finished_draft_is_the_file_of_all_tensors_and_its_hash() {
         let dir = tempfile::tempdir().unwrap();
         let head = Head { weight: vec![0.5; 3 * 2048], bias: vec![1.0, 2.0, 3.0] };
-        let (folder, sha256) =
-            Draft::begin(dir.path(), backbone(), 3).unwrap().finish(&head).unwrap();
-        let path = folder.path().join(MODEL_FILE);
-        assert_eq!(digest::of_file(&path).unwrap().0, sha256);
         let mut whole = backbone();
         head.write_to(&mut whole);
         let mut expected = io::Cursor::new(Vec::new());
         whole.save_pth(&mut expected).unwrap();
-        assert!(fs::read(&path).unwrap() == expected.into_inner());
+        let expected = expected.into_inner();
+        for is_settled in [false, true] {
+            let draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
+            let draft = if is_settled { draft.settle().unwrap() } else { draft };
+            let (folder, sha256) = draft.finish(&head).unwrap();
+            let path = folder.path().join(MODEL_FILE);
+            assert_eq!(digest::of_file(&path).unwrap().0, sha256);
+            assert!(fs::read(&path).unwrap() == expected);
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::thread::{self, JoinHandle};
 use crate::artifact::Draft;
 use crate::error::{Error, Result};
 use crate::model::state_dict::StateDict;
+use crate::run::priority;
 
 /// Has a thread write the backbone's part of model.pth as soon as the weights have been read for the
-/// features. So the disk takes it meanwhile, and they need not be read again.
+/// features. So these need not be read again, and the disk takes the file meanwhile: that of a virtual machine may
+/// need longer for it than the fit takes.
 pub(super) struct Drafting {
     model_dir: PathBuf,
     num_classes: usize,
@@ -25,8 +27,13 @@ impl Drafting {
     pub(super) fn begin(&self, backbone: StateDict) {
         self.discard();
         let (model_dir, num_classes) = (self.model_dir.clone(), self.num_classes);
-        let begin = move || Draft::begin(&model_dir, backbone, num_classes);
-        match thread::Builder::new().name("draft".into()).spawn(begin) {
+        let write = move || {
+            let draft = Draft::begin(&model_dir, backbone, num_classes)?;
+            // Now that the weights' memory is free again, nothing is in a hurry.
+            priority::lower();
+            draft.settle()
+        };
+        match thread::Builder::new().name("draft".into()).spawn(write) {
             Ok(thread) => *self.thread.borrow_mut() = Some(thread),
             Err(error) => log::debug!("the model file is not begun early: {error}"),
         }
@@ -35,7 +42,7 @@ impl Drafting {
     /// What was begun, or a file with the backbone that `load` reads.
     ///
     /// # Errors
-    /// As [`Draft::begin`]; those of `load`.
+    /// As [`Draft::begin`] and [`Draft::settle`]; those of `load`.
     pub(super) fn finish(self, load: impl FnOnce() -> Result<StateDict>) -> Result<Draft> {
         match self.thread.take() {
             Some(thread) => thread

@@ -6,6 +6,7 @@ pub mod ec2;
 pub mod heap;
 pub mod host;
 pub mod lock;
+pub mod priority;
 pub mod recorder;
 pub mod signals;
 pub mod status;
