@@ -174,6 +174,7 @@ fn train_locked(
         return Ok(leave(job, metadata.clone(), journal));
     }
 
+    drafting.sync();
     let fit = fitting::fit(job, &weights, &mut extracted, class_names.len(), status, journal)?;
     if !fit.tuned.is_empty() {
         let load = || Ok(fine_tuning::with(weights.load()?, &fit.tuned));

@@ -66,16 +66,16 @@ impl Draft {
         Ok(Draft { dir, folder, path, file, pth, num_final, hasher, num_hashed: 0 })
     }
 
-    /// Hashes what is there and waits until it is on the disk, so that little is left to do for
-    /// [`publish`](super::publish).
+    /// Hashes what is there on the calling thread, and has the disk take it as soon as `may_sync` returns `true`, on
+    /// another. So little is left to do for [`publish`](super::publish).
     ///
     /// # Errors
     /// As [`Draft::begin`].
-    pub fn settle(mut self) -> Result<Self> {
+    pub fn settle(&mut self, may_sync: impl FnOnce() -> bool + Send) -> Result<()> {
         let range = self.num_hashed..self.num_final;
-        sync_and_hash(&self.file, &self.path, range, &mut self.hasher)?;
+        hash_and_sync(&mut self.hasher, &self.file, &self.path, range, may_sync)?;
         self.num_hashed = self.num_final;
-        Ok(self)
+        Ok(())
     }
 
     /// Adds the head. The file is on disk when this returns; gives the folder and the SHA-256 of
@@ -93,16 +93,21 @@ impl Draft {
             .and_then(|()| pth.finish())
             .and_then(|()| (&*file).seek(SeekFrom::End(0)))
             .map_err(Error::io(Action::Write, &path))?;
-        sync_and_hash(&file, &path, num_hashed..num_bytes, &mut hasher)?;
+        hash_and_sync(&mut hasher, &file, &path, num_hashed..num_bytes, || true)?;
         Ok((folder, digest::hex(hasher)))
     }
 }
 
-/// Feeds bytes of `file`, which lies at `path`, to `hasher` while the disk takes it.
-fn sync_and_hash(file: &File, path: &Path, range: Range<u64>, hasher: &mut Sha256) -> Result<()> {
+/// Feeds bytes of `file`, which lies at `path`, to `hasher`. Syncs it on a thread that waits for `may_sync`.
+fn hash_and_sync(
+    hasher: &mut Sha256,
+    file: &File,
+    path: &Path,
+    range: Range<u64>,
+    may_sync: impl FnOnce() -> bool + Send,
+) -> Result<()> {
     let (synced, hashed) = thread::scope(|scope| {
-        // On a thread of its own, which only waits.
-        let synced = scope.spawn(|| file.sync_all());
+        let synced = scope.spawn(|| if may_sync() { file.sync_all() } else { Ok(()) });
         let hashed = digest::absorb_range(hasher, path, range);
         (synced.join(), hashed)
     });
@@ -138,8 +143,10 @@ mod tests {
         whole.save_pth(&mut expected).unwrap();
         let expected = expected.into_inner();
         for is_settled in [false, true] {
-            let draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
-            let draft = if is_settled { draft.settle().unwrap() } else { draft };
+            let mut draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
+            if is_settled {
+                draft.settle(|| true).unwrap();
+            }
             let (folder, sha256) = draft.finish(&head).unwrap();
             let path = folder.path().join(MODEL_FILE);
             assert_eq!(digest::of_file(&path).unwrap().0, sha256);
