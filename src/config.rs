@@ -170,7 +170,7 @@ pub const SERVE_ADDRESS: &str = "127.0.0.1:8080";
 pub const SERVE_FETCH_URLS: bool = true;
 /// Largest body of a request, and largest image fetched by address: what SageMaker lets through.
 pub const SERVE_MAX_PAYLOAD_BYTES: usize = 6 << 20;
-/// Images that may wait for a worker. At the 20 images/s of a t3.medium the last one waits 3 s.
+/// Images that may wait for a worker. At 20 images/s the last one waits 3 s.
 pub const SERVE_QUEUE: usize = 64;
 /// Before a request is refused because too much waits: clients that come again at once must not take
 /// the CPU from the workers.

@@ -16,12 +16,12 @@
 //! the transform and the weights. They are computed once and kept on disk; every epoch after that
 //! works on features.
 //!
-//! libtorch is there for a program that calls `libtorch::link`: the engines for CPUs with AMX and for CPUs
-//! without AVX2, training layer4, TorchScript, and several machines. The program `ec2train` does not, and
-//! goes on as `ec2train-torch` where it takes one of them.
+//! libtorch is there for a program that calls `libtorch::link`: the engine for CPUs without AVX2, oneDNN's
+//! beside this program's own, training layer4, TorchScript, and several machines. The program `ec2train` does
+//! not, and goes on as `ec2train-torch` where it takes one of them.
 //!
-//! Without the feature `torch` there is no such program. Without `native` there is no C++ at all, and with it
-//! no engine in bf16 for CPUs with AVX512_BF16. Without `serve` there is no server.
+//! Without the feature `torch` there is no such program. Without `native` there is no C++ at all, and no engine
+//! in bf16 or in 16-bit integers. Without `serve` there is no server.
 
 pub mod config;
 pub mod error;
