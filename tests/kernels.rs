@@ -135,12 +135,18 @@ proptest! {
         seed in any::<u64>(),
         num_rows in 1..60usize,
         more_rows in 0..3usize,
+        more_columns in 0..3usize,
         depth in 1..100usize,
         num_outputs in 1..100usize,
     ) {
         let rows = values(seed, num_rows * depth);
-        let columns: Vec<f32> =
-            (0..depth * num_rows).map(|i| rows[i % num_rows * depth + i / num_rows]).collect();
+        // Lines that are longer, but for the last.
+        let line_len = num_rows + more_columns;
+        let mut columns = vec![f32::NAN; depth * line_len - more_columns];
+        for (d, line) in columns.chunks_mut(line_len).enumerate() {
+            line.iter_mut().zip(rows.chunks(depth)).for_each(|(value, row)| *value = row[d]);
+        }
+        let columns = Contiguous { values: &columns, row_len: line_len };
         for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
             let num_outputs = num_outputs.next_multiple_of(isa.lanes());
             let weights = values(seed ^ 1, depth * num_outputs);
@@ -159,7 +165,7 @@ proptest! {
             let mut out = PackedWeights::zeros(isa, num_rows + more_rows, num_outputs);
             out.values_mut().fill(7.0);
             for (add, product) in [(false, product), (true, doubled)] {
-                gemm_transposed(isa, &columns, num_rows, &packed, add, out.values_mut());
+                gemm_transposed(isa, columns, num_rows, &packed, add, out.values_mut());
                 let more = vec![7.0; more_rows * num_outputs];
                 let expected = [product, more].concat();
                 let expected = PackedWeights::of_matrix(isa, &expected, num_outputs);

@@ -127,7 +127,7 @@ pub trait Rows<T> {
 /// Rows of one segment, one after the other.
 #[derive(Debug, Clone, Copy)]
 pub struct Contiguous<'a, T> {
-    /// `[rows, len]`
+    /// `[rows, len]`, where the last row may end with the weights' depth.
     pub values: &'a [T],
     /// From a row to the next. What the weights' depth leaves of it is not looked at.
     pub row_len: usize,
@@ -138,7 +138,7 @@ impl<T> Rows<T> for Contiguous<'_, T> {
 
     #[inline(always)]
     fn num_rows(&self) -> usize {
-        self.values.len() / self.row_len
+        self.values.len().div_ceil(self.row_len)
     }
 
     #[inline(always)]

@@ -4,15 +4,18 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::gemm::{OfWidth, PANEL_VECTORS, PackedWeights, Tiles, panels, tile_rows, unroll};
+use super::gemm::{
+    Contiguous, OfWidth, PANEL_VECTORS, PackedWeights, Rows, Tiles, panels, tile_rows, unroll,
+};
 use super::isa::Isa;
 
 /// Writes `columns^T * weights` to `out`, packed as the weights are: `[outputs / panel, rows, panel]` f32,
-/// of which the last panel may be half as wide; or adds it to what is there. `columns` is `[depth, num_rows]`
-/// f32, where the depth is that of the weights. `out` may have more rows, which are left as they are.
+/// of which the last panel may be half as wide; or adds it to what is there. `columns` are `[depth, num_rows]`
+/// f32, where the depth is that of the weights, or the first of longer lines. `out` may have more rows, which are
+/// left as they are.
 pub fn gemm_transposed(
     isa: Isa,
-    columns: &[f32],
+    columns: Contiguous<'_, f32>,
     num_rows: usize,
     weights: &PackedWeights,
     add: bool,
@@ -21,7 +24,7 @@ pub fn gemm_transposed(
     let num_outputs = weights.num_outputs();
     let depth = weights.values().len() / num_outputs;
     let out_rows = out.len() / num_outputs;
-    assert_eq!(columns.len(), depth * num_rows, "the left matrix has not the weights' depth");
+    assert_eq!(columns.num_rows(), depth, "the left matrix has not the weights' depth");
     assert!(
         out.len() == out_rows * num_outputs && num_rows <= out_rows,
         "the output's shape is not the product's"
@@ -39,7 +42,7 @@ pub fn gemm_transposed(
 }
 
 struct Panel<'a> {
-    columns: &'a [f32],
+    columns: Contiguous<'a, f32>,
     num_rows: usize,
     /// `[depth, panel]`
     weights: &'a [f32],
@@ -60,7 +63,7 @@ impl Tiles for Panel<'_> {
             return;
         }
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; LEN];
-        let columns = self.columns.chunks_exact(self.num_rows);
+        let columns = self.columns.values.chunks(self.columns.row_len);
         for (column, weights) in columns.zip(panels::<S, VECTORS>(self.weights)) {
             let values = &column[row..row + LEN];
             unroll::<LEN>(

@@ -21,11 +21,11 @@ const TRIANGLE_ROWS: usize = 48;
 /// The same where only the loss is wanted, so that a small split keeps several threads busy.
 const LOSS_ROWS: usize = 24;
 
-/// The mean cross-entropy on scaled features. Features are read where they are.
+/// The mean cross-entropy on features, read where they are, each time scaled on the way where they are to be.
 pub(super) struct Objective<'a> {
     isa: Isa,
     split: &'a FeatureMatrix,
-    scaling: &'a Scaling,
+    scaling: Option<&'a Scaling>,
     num_classes: usize,
     /// Whether no row has features past the one of its own number.
     is_triangular: bool,
@@ -35,7 +35,12 @@ pub(super) struct Objective<'a> {
 }
 
 impl<'a> Objective<'a> {
-    pub(super) fn new(split: &'a FeatureMatrix, scaling: &'a Scaling, num_classes: usize) -> Self {
+    /// Without a `scaling` the features are what they are.
+    pub(super) fn new(
+        split: &'a FeatureMatrix,
+        scaling: Option<&'a Scaling>,
+        num_classes: usize,
+    ) -> Self {
         let objective = Objective {
             isa: Isa::fastest(),
             split,
@@ -104,6 +109,28 @@ impl<'a> Objective<'a> {
         features.end.min(end).saturating_sub(features.start)
     }
 
+    /// `[rows, features]`, scaled in `buffer` or where they are.
+    fn features<'b>(
+        &'b self,
+        rows: Range<usize>,
+        features: Range<usize>,
+        buffer: &'b mut Vec<f32>,
+    ) -> Contiguous<'b, f32> {
+        match self.scaling {
+            Some(scaling) => {
+                let row_len = features.len();
+                gather(self.split, scaling, rows.start, rows.len(), features, buffer);
+                Contiguous { values: buffer, row_len }
+            }
+            None => {
+                let row_len = self.split.num_features;
+                let first = rows.start * row_len + features.start;
+                let end = (rows.end - 1) * row_len + features.end;
+                Contiguous { values: &self.split.values[first..end], row_len }
+            }
+        }
+    }
+
     /// `[rows, num_outputs]` of a chunk. `scaled` is a buffer.
     fn logits_of(
         &self,
@@ -123,8 +150,7 @@ impl<'a> Objective<'a> {
                 break;
             }
             let features = features.start..features.start + depth;
-            gather(self.split, self.scaling, rows.start, rows.len(), features, scaled);
-            let scaled = Contiguous { values: scaled, row_len: depth };
+            let scaled = self.features(rows.clone(), features, scaled);
             let epilogue = Epilogue { bias: &[], add: true, relu: false };
             gemm_of_first(self.isa, &scaled, depth, weights, epilogue, &mut logits);
         }
@@ -137,7 +163,8 @@ impl<'a> Objective<'a> {
         let (isa, num_classes, num_samples) =
             (self.isa, self.num_classes, self.split.targets.len());
         let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
-        let chunks = logit_gradients.par_iter_mut().enumerate();
+        // Of a triangle the last have most to do.
+        let chunks = logit_gradients.par_iter_mut().enumerate().rev().with_max_len(1);
         let sums: Vec<(f64, Vec<f32>)> = chunks
             .map_init(Vec::new, |scaled, (chunk, packed)| {
                 let num_outputs = packed.num_outputs();
@@ -175,7 +202,7 @@ impl<'a> Objective<'a> {
         let mut blocks: Vec<_> = gradient.weights.iter_mut().zip(blocks).enumerate().collect();
         // Of a triangle the first have most to do: half of them to each half of the threads.
         blocks.sort_by_key(|(index, _)| matches!(index % 4, 1 | 2));
-        let squares = blocks.into_par_iter().map_init(
+        let squares = blocks.into_par_iter().with_max_len(1).map_init(
             Vec::new,
             |scaled, (index, (gradient, (features, weights)))| {
                 let mut is_first = true;
@@ -187,7 +214,7 @@ impl<'a> Objective<'a> {
                     }
                     let rows = self.rows(chunk);
                     let features = features.start..features.start + depth;
-                    gather(self.split, self.scaling, rows.start, rows.len(), features, scaled);
+                    let scaled = self.features(rows, features, scaled);
                     let packed = &self.logit_gradients[chunk];
                     let out = gradient.values_mut();
                     gemm_transposed(isa, scaled, depth, packed, !is_first, out);

@@ -123,7 +123,10 @@ impl<'a> Adam<'a> {
         measures: &mut Accumulator,
     ) {
         let (isa, train, scaling) = (self.isa, self.train, self.scaling);
-        self.blocks.par_iter_mut().for_each(|block| block.forward(isa, train, scaling, batch));
+        self.blocks
+            .par_iter_mut()
+            .with_max_len(1)
+            .for_each(|block| block.forward(isa, train, scaling, batch));
         let (logits, gradients) = self.sum_logits(targets);
         self.num_steps += 1;
         let step = Step::new(rate, self.num_steps);
@@ -299,7 +302,9 @@ impl Block {
         gradients: &mut Vec<f32>,
     ) {
         gradients.resize(self.weights.values().len(), 0.0);
-        gemm_transposed(isa, &self.rows, self.features.len(), logit_gradients, false, gradients);
+        let num_rows = self.features.len();
+        let rows = Contiguous { values: &self.rows, row_len: num_rows };
+        gemm_transposed(isa, rows, num_rows, logit_gradients, false, gradients);
         isa.run(Update {
             values: self.weights.values_mut(),
             means: &mut self.means,

@@ -61,15 +61,6 @@ impl Scaling {
         })
     }
 
-    /// Leaves `num_features` features as they are.
-    pub(super) fn identity(num_features: usize) -> Self {
-        Scaling {
-            mean: vec![0.0; num_features],
-            deviation: vec![1.0; num_features],
-            factor: vec![1.0; num_features],
-        }
-    }
-
     /// Writes centred and scaled features to `out`, both from the feature `first` on.
     pub(super) fn apply(&self, first: usize, features: &[f32], out: &mut [f32]) {
         let (mean, factor) = (&self.mean[first..], &self.factor[first..]);

@@ -21,8 +21,6 @@ struct Spanned {
     rows: RowSpace,
     /// Coordinates of the images of valid.
     valid: FeatureMatrix,
-    /// Coordinates are not scaled again.
-    scaling: Scaling,
 }
 
 impl<'a> Space<'a> {
@@ -32,31 +30,27 @@ impl<'a> Space<'a> {
         valid: &'a FeatureMatrix,
         scaling: &'a Scaling,
     ) -> Self {
-        let spanned = RowSpace::of(train, scaling).map(|rows| Spanned {
-            valid: rows.coordinates_of(valid, scaling),
-            scaling: Scaling::identity(rows.coordinates().num_features),
-            rows,
-        });
+        let spanned = RowSpace::of(train, scaling)
+            .map(|rows| Spanned { valid: rows.coordinates_of(valid, scaling), rows });
         Space { train, valid, scaling, spanned }
     }
 
     /// What is minimized.
     pub(super) fn train_objective(&self, num_classes: usize) -> Objective<'_> {
         match &self.spanned {
-            Some(Spanned { rows, scaling, .. }) => {
-                Objective::new(rows.coordinates(), scaling, num_classes).triangular()
+            // Coordinates are not scaled again.
+            Some(Spanned { rows, .. }) => {
+                Objective::new(rows.coordinates(), None, num_classes).triangular()
             }
-            None => Objective::new(self.train, self.scaling, num_classes),
+            None => Objective::new(self.train, Some(self.scaling), num_classes),
         }
     }
 
     /// What tells which point is best.
     pub(super) fn valid_objective(&self, num_classes: usize) -> Objective<'_> {
         match &self.spanned {
-            Some(Spanned { valid, scaling, .. }) => {
-                Objective::new(valid, scaling, num_classes).of_loss()
-            }
-            None => Objective::new(self.valid, self.scaling, num_classes).of_loss(),
+            Some(Spanned { valid, .. }) => Objective::new(valid, None, num_classes).of_loss(),
+            None => Objective::new(self.valid, Some(self.scaling), num_classes).of_loss(),
         }
     }
 
