@@ -2,6 +2,7 @@
 
 mod best_points;
 pub mod checkpoint;
+mod curvature;
 pub mod fine_tune;
 pub mod fit;
 #[cfg(feature = "torch")]

@@ -78,10 +78,33 @@ impl Vector {
             let terms = terms
                 .iter()
                 .map(|([factor, _], vector)| (*factor as f32, vector.weights[block].values()));
-            set_to(isa, to.values_mut(), &terms.collect::<Vec<_>>());
+            isa.run(Sum { to: to.values_mut(), terms: &terms.collect::<Vec<_>>() });
         });
         let of_bias = terms.iter().map(|([_, factor], vector)| (*factor as f32, &vector.bias[..]));
-        set_to(isa, &mut self.bias, &of_bias.collect::<Vec<_>>());
+        isa.run(Sum { to: &mut self.bias, terms: &of_bias.collect::<Vec<_>>() });
+    }
+
+    /// Makes this the sum of `terms` as [`Vector::set_to`] does, and `next` where it leads from `at`.
+    pub(super) fn set_to_step(
+        &mut self,
+        terms: &[([f64; 2], &Vector)],
+        at: &Vector,
+        next: &mut Vector,
+    ) {
+        let isa = self.isa;
+        let blocks = self.weights.par_iter_mut().zip(&mut next.weights).enumerate();
+        blocks.with_max_len(1).for_each(|(block, (step, next))| {
+            let terms = terms
+                .iter()
+                .map(|([factor, _], vector)| (*factor as f32, vector.weights[block].values()));
+            isa.run(Sum { to: step.values_mut(), terms: &terms.collect::<Vec<_>>() });
+            let terms = [(1.0, at.weights[block].values()), (1.0, step.values())];
+            isa.run(Sum { to: next.values_mut(), terms: &terms });
+        });
+        let terms = terms.iter().map(|([_, factor], vector)| (*factor as f32, &vector.bias[..]));
+        isa.run(Sum { to: &mut self.bias, terms: &terms.collect::<Vec<_>>() });
+        let terms = [(1.0, &at.bias[..]), (1.0, &self.bias[..])];
+        isa.run(Sum { to: &mut next.bias, terms: &terms });
     }
 
     /// The inner products of each of `vectors` with each of `others`, of the weights and of the bias.
@@ -111,19 +134,8 @@ impl Vector {
     }
 }
 
-/// Values that are gone through at once, so that those of all terms stay in the L1 cache.
+/// Values that are gone through at once, so that those of some vectors stay in the L1 cache.
 const PIECE: usize = 1024;
-
-/// Makes `to` the sum of `terms`, each times its factor.
-fn set_to(isa: Isa, to: &mut [f32], terms: &[(f32, &[f32])]) {
-    for (first, to) in (0..).step_by(PIECE).zip(to.chunks_mut(PIECE)) {
-        to.fill(0.0);
-        for &(factor, values) in terms {
-            let values = &values[first..first + to.len()];
-            isa.run(Add { to: &mut *to, factor, values });
-        }
-    }
-}
 
 /// The inner products of each of `vectors` with each of `others`.
 fn products<const LEN: usize>(
@@ -135,10 +147,9 @@ fn products<const LEN: usize>(
     let len = vectors.first().map_or(0, |vector| vector.len());
     for first in (0..len).step_by(PIECE) {
         let piece = first..len.min(first + PIECE);
+        let vectors = vectors.map(|vector| &vector[piece.clone()]);
         for (sums, other) in sums.iter_mut().zip(others) {
-            for (sum, vector) in sums.iter_mut().zip(vectors) {
-                *sum += dot(isa, &vector[piece.clone()], &other[piece.clone()]);
-            }
+            isa.run(Dot { vectors, other: &other[piece.clone()], sums });
         }
     }
     sums
@@ -146,34 +157,105 @@ fn products<const LEN: usize>(
 
 /// The inner product.
 pub(super) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f64 {
-    let mut sum = 0.0;
-    isa.run(Dot { a, b, sum: &mut sum });
-    sum
+    let mut sums = [0.0];
+    isa.run(Dot { vectors: [a], other: b, sums: &mut sums });
+    sums[0]
 }
 
 /// Vectors of products that are summed up in f32 before they are added in f64.
 const SUMMED: usize = 64;
+/// Sums that go on beside each other, since each addition waits for the one before.
+const CHAINS: usize = 4;
 
-struct Dot<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
-    sum: &'a mut f64,
+/// Adds the inner products of `vectors` with `other` to `sums`.
+struct Dot<'a, const LEN: usize> {
+    vectors: [&'a [f32]; LEN],
+    other: &'a [f32],
+    sums: &'a mut [f64; LEN],
 }
 
-impl Kernel for Dot<'_> {
+impl<const LEN: usize> Kernel for Dot<'_, LEN> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (a, a_rest) = S::as_simd_f32s(self.a);
-        let (b, b_rest) = S::as_simd_f32s(self.b);
-        for (a, b) in a.chunks(SUMMED).zip(b.chunks(SUMMED)) {
-            let mut sum = simd.splat_f32s(0.0);
-            for (&a, &b) in a.iter().zip(b) {
-                sum = simd.mul_add_f32s(a, b, sum);
+        let zero = simd.splat_f32s(0.0);
+        let (other, other_rest) = S::as_simd_f32s(self.other);
+        let mut first = 0;
+        while first < other.len() {
+            let other = &other[first..other.len().min(first + SUMMED)];
+            let mut vectors: [&[S::f32s]; LEN] = [&[]; LEN];
+            for i in 0..LEN {
+                vectors[i] = &S::as_simd_f32s(self.vectors[i]).0[first..first + other.len()];
             }
-            *self.sum += f64::from(simd.reduce_sum_f32s(sum));
+            let mut sums = [[zero; CHAINS]; LEN];
+            let (groups, rest) = other.as_chunks::<CHAINS>();
+            for (group, values) in groups.iter().enumerate() {
+                for i in 0..LEN {
+                    let vector = &vectors[i][group * CHAINS..][..CHAINS];
+                    for chain in 0..CHAINS {
+                        sums[i][chain] =
+                            simd.mul_add_f32s(vector[chain], values[chain], sums[i][chain]);
+                    }
+                }
+            }
+            for (place, &value) in (groups.len() * CHAINS..).zip(rest) {
+                for i in 0..LEN {
+                    sums[i][0] = simd.mul_add_f32s(vectors[i][place], value, sums[i][0]);
+                }
+            }
+            for i in 0..LEN {
+                let [a, b, c, d] = sums[i];
+                let sum = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
+                self.sums[i] += f64::from(simd.reduce_sum_f32s(sum));
+            }
+            first += SUMMED;
         }
-        for (&a, &b) in a_rest.iter().zip(b_rest) {
-            *self.sum += f64::from(a) * f64::from(b);
+        for i in 0..LEN {
+            let rest = S::as_simd_f32s(self.vectors[i]).1;
+            for (&a, &b) in rest.iter().zip(other_rest) {
+                self.sums[i] += f64::from(a) * f64::from(b);
+            }
+        }
+    }
+}
+
+/// Makes `to` the sum of `terms`, each times its factor.
+struct Sum<'a> {
+    to: &'a mut [f32],
+    terms: &'a [(f32, &'a [f32])],
+}
+
+impl Kernel for Sum<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (to, to_rest) = S::as_mut_simd_f32s(self.to);
+        let num_whole = to.len() * S::F32_LANES;
+        let (groups, rest) = to.as_chunks_mut::<CHAINS>();
+        let mut first = 0;
+        for group in groups {
+            let mut sums = [simd.splat_f32s(0.0); CHAINS];
+            for &(factor, values) in self.terms {
+                let factor = simd.splat_f32s(factor);
+                let values = S::as_simd_f32s(&values[first..][..CHAINS * S::F32_LANES]).0;
+                for chain in 0..CHAINS {
+                    sums[chain] = simd.mul_add_f32s(factor, values[chain], sums[chain]);
+                }
+            }
+            *group = sums;
+            first += CHAINS * S::F32_LANES;
+        }
+        for to in rest {
+            *to = simd.splat_f32s(0.0);
+            for &(factor, values) in self.terms {
+                let values = S::as_simd_f32s(&values[first..][..S::F32_LANES]).0;
+                *to = simd.mul_add_f32s(simd.splat_f32s(factor), values[0], *to);
+            }
+            first += S::F32_LANES;
+        }
+        for (place, to) in (num_whole..).zip(to_rest) {
+            *to = 0.0;
+            for &(factor, values) in self.terms {
+                *to = factor.mul_add(values[place], *to);
+            }
         }
     }
 }
@@ -228,5 +310,35 @@ mod tests {
         let found = sum.head(200);
         assert!(found.weight.iter().zip(&a.weight).all(|(found, a)| *found == 0.5 * a));
         assert_eq!(found.bias, [6.0, 12.0, 12.0]);
+        let mut next = point.clone();
+        sum.set_to_step(&[([-0.5, 2.0], &other)], &point, &mut next);
+        assert!(sum.head(200).weight.iter().zip(&b.weight).all(|(step, b)| *step == -0.5 * b));
+        let next = next.head(200);
+        for ((next, a), b) in next.weight.iter().zip(&a.weight).zip(&b.weight) {
+            assert_eq!(*next, a - 0.5 * b);
+        }
+        assert_eq!(next.bias, [3.0, 6.0, 6.0]);
+    }
+
+    #[test]
+    fn the_kernels_take_all_values_of_any_number() {
+        for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
+            for len in (0..150).chain([SUMMED * isa.lanes() + 7, 3 * PIECE + 21]) {
+                let ones = vec![1.0; len];
+                let numbers: Vec<f32> = (1..=len).map(|number| number as f32).collect();
+                let sum = (len * (len + 1) / 2) as f64;
+                let near = |found: f64, expected: f64| (found - expected).abs() <= 1e-6 * expected;
+                let found = products(isa, [&ones[..], &numbers], &[&ones, &numbers]);
+                let squares = sum * (2 * len + 1) as f64 / 3.0;
+                let expected = [[len as f64, sum], [sum, squares]];
+                for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                    assert!(near(*found, *expected), "{found} {expected} of {len}");
+                }
+                let mut to = vec![f32::NAN; len];
+                isa.run(Sum { to: &mut to, terms: &[(2.0, &ones), (-3.0, &numbers)] });
+                let expected = numbers.iter().map(|number| 2.0 - 3.0 * number);
+                assert!(to.into_iter().eq(expected), "{} of {len}", isa.name());
+            }
+        }
     }
 }
