@@ -40,8 +40,16 @@ impl BestPoints {
         let place = self.points.partition_point(|point| point.valid_loss <= valid_loss);
         // Not so where the loss is no number.
         if place < self.max_points && valid_loss.is_finite() {
-            self.points.truncate(self.max_points - 1);
-            self.points.insert(place, Point { l2_penalty, valid_loss, at: at.clone() });
+            let is_full = self.points.len() == self.max_points;
+            let at = match self.points.pop_if(|_| is_full) {
+                // Its memory need not be asked for again.
+                Some(Point { at: mut last, .. }) => {
+                    last.set_to(&[([1.0; 2], at)]);
+                    last
+                }
+                None => at.clone(),
+            };
+            self.points.insert(place, Point { l2_penalty, valid_loss, at });
         }
     }
 
