@@ -166,8 +166,7 @@ impl<'a> Climb<'a> {
     /// Whether the probabilities of the best optimum on valid, of these targets, are too near to 0 and 1.
     fn is_too_sure(&self, targets: &[usize]) -> bool {
         let best = self.best_optimum.as_ref();
-        best.and_then(|best| temperature::of_logits(&self.valid.logits(&best.at), targets))
-            .is_some_and(|temperature| temperature > 1.0)
+        best.is_some_and(|best| temperature::is_above_1(&self.valid.logits(&best.at), targets))
     }
 
     /// The validation loss of the optimum for a penalty.

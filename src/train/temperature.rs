@@ -18,33 +18,32 @@ const NUM_HALVINGS: usize = 30;
 /// The loss is convex in `1 / T`: where its derivative changes sign is the one minimum.
 pub fn fit(head: &Head, valid: &FeatureMatrix) -> Option<f64> {
     (valid.targets.len() >= MIN_VALID)
-        .then(|| of_logits(&head.pack().logits(&valid.values), &valid.targets))
-        .flatten()
+        .then(|| lowest(&head.pack().logits(&valid.values), &valid.targets))
 }
 
-/// The same of logits `[N, C]`.
-pub(super) fn of_logits(logits: &[f32], targets: &[usize]) -> Option<f64> {
-    (targets.len() >= MIN_VALID).then(|| lowest(logits, targets))
+/// Whether the temperature for logits `[N, C]` is above 1; not where there are too few images for one.
+pub(super) fn is_above_1(logits: &[f32], targets: &[usize]) -> bool {
+    targets.len() >= MIN_VALID && slope(logits, targets, 1.0) > 0.0
 }
 
-/// The same for any number of images.
+/// The derivative of the loss by `1 / T`, times the number of images: mean logit under the probabilities, less
+/// the target's. Above zero the temperature must rise.
+fn slope(logits: &[f32], targets: &[usize], temperature: f64) -> f64 {
+    let rows = logits.chunks_exact(logits.len() / targets.len()).zip(targets);
+    rows.map(|(row, &target)| {
+        let own = f64::from(row[target]);
+        let pairs = probabilities(row, temperature).into_iter().zip(row);
+        pairs.map(|(probability, &logit)| probability * (f64::from(logit) - own)).sum::<f64>()
+    })
+    .sum()
+}
+
+/// The temperature for any number of images.
 fn lowest(logits: &[f32], targets: &[usize]) -> f64 {
-    let num_classes = logits.len() / targets.len();
-    // By 1 / T: mean logit under the probabilities, less the target's.
-    let slope = |temperature: f64| -> f64 {
-        let rows = logits.chunks_exact(num_classes).zip(targets);
-        rows.map(|(row, &target)| {
-            let own = f64::from(row[target]);
-            let pairs = probabilities(row, temperature).into_iter().zip(row);
-            pairs.map(|(probability, &logit)| probability * (f64::from(logit) - own)).sum::<f64>()
-        })
-        .sum()
-    };
     let [mut low, mut high] = RANGE.map(f64::ln);
     for _ in 0..NUM_HALVINGS {
         let middle = 0.5 * (low + high);
-        // Too sure of itself where the slope is positive: the temperature must rise.
-        if slope(middle.exp()) > 0.0 {
+        if slope(logits, targets, middle.exp()) > 0.0 {
             low = middle;
         } else {
             high = middle;
@@ -80,6 +79,17 @@ mod tests {
     fn a_temperature_stays_within_its_range() {
         assert!((lowest(&[1.0, 0.0], &[0]) - RANGE[0]).abs() < 1e-6);
         assert!((lowest(&[1.0, 0.0], &[1]) - RANGE[1]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_temperature_is_above_1_where_the_right_are_fewer_than_the_logits_say() {
+        // Three of four samples are of the likelier class.
+        let targets = [0, 0, 0, 1].repeat(MIN_VALID / 4 + 1);
+        for gap in [0.9, 1.0, 1.2, 8.0] {
+            let logits = [gap, 0.0].repeat(targets.len());
+            assert_eq!(is_above_1(&logits, &targets), f64::from(gap) > 3f64.ln());
+            assert!(!is_above_1(&logits, &targets[..MIN_VALID - 1]));
+        }
     }
 
     #[test]
