@@ -150,9 +150,11 @@ impl RowSpace {
 /// `[N, F]`, row by row.
 fn scaled(images: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
     let mut scaled = vec![0.0; images.values.len()];
-    for (scaled, row) in scaled.chunks_exact_mut(images.num_features).zip(images.rows()) {
-        scaling.apply(0, row, scaled);
-    }
+    let rows = images.values.par_chunks_exact(images.num_features);
+    scaled
+        .par_chunks_exact_mut(images.num_features)
+        .zip(rows)
+        .for_each(|(scaled, row)| scaling.apply(0, row, scaled));
     scaled
 }
 
@@ -188,17 +190,10 @@ impl Columns {
         self.products_up_to(isa, rows, |_| self.groups.len())
     }
 
-    /// `[N, N]`: those of the images with each other. `rows` are theirs.
+    /// `[N, N]`: those of the images with each other; of those above the diagonal some are zero instead. `rows` are
+    /// theirs.
     fn inner_products(&self, isa: Isa, rows: &[f32]) -> Vec<f32> {
-        let num_images = self.num_images;
-        let mut products =
-            self.products_up_to(isa, rows, |first_row| (first_row + ROWS - 1) / GROUP + 1);
-        for row in 0..num_images {
-            for column in row + 1..num_images {
-                products[row * num_images + column] = products[column * num_images + row];
-            }
-        }
-        products
+        self.products_up_to(isa, rows, |first_row| (first_row + ROWS - 1) / GROUP + 1)
     }
 
     /// For each [`ROWS`] rows, from the first one's number on, the products with as many groups of images as
@@ -238,8 +233,8 @@ struct Factor {
     rows: Vec<f32>,
 }
 
-/// Cholesky's factor of `products`, `[N, N]`, with pivots, by columns: each time the row is taken of
-/// which most is left.
+/// Cholesky's factor of `products`, `[N, N]`, of which nothing above the diagonal is looked at, with pivots, by
+/// columns: each time the row is taken of which most is left.
 fn factor(isa: Isa, products: &[f32], num_rows: usize) -> Factor {
     let mut left: Vec<f64> =
         (0..num_rows).map(|row| f64::from(products[row * num_rows + row])).collect();
@@ -261,7 +256,7 @@ fn factor(isa: Isa, products: &[f32], num_rows: usize) -> Factor {
             // Nothing is left of those that were taken.
             if *left > 0.0 {
                 let known = dot(isa, &values[..column], &pivot_row);
-                let product = f64::from(products[row * num_rows + image]);
+                let product = f64::from(products[row.max(image) * num_rows + row.min(image)]);
                 let value = if row == image { pivot } else { (product - known) / pivot };
                 values[column] = value as f32;
                 *left -= value * value;

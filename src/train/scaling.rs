@@ -26,19 +26,8 @@ pub(super) struct Scaling {
 
 impl Scaling {
     pub(super) fn of(train: &FeatureMatrix) -> Result<Self> {
-        let num_samples = train.targets.len().max(1) as f64;
-        let mut mean = vec![0.0f64; train.num_features];
-        for row in train.rows() {
-            for (mean, &value) in mean.iter_mut().zip(row) {
-                *mean += f64::from(value) / num_samples;
-            }
-        }
-        let mut variance = vec![0.0f64; train.num_features];
-        for row in train.rows() {
-            for ((variance, mean), &value) in variance.iter_mut().zip(&mean).zip(row) {
-                *variance += (f64::from(value) - mean).powi(2) / num_samples;
-            }
-        }
+        let mean = means(train, &vec![0.0; train.num_features], |value| value);
+        let variance = means(train, &mean, |difference| difference * difference);
         let mean_variance = variance.iter().sum::<f64>() / variance.len() as f64;
         let mean_square = mean.iter().map(|value| value * value).sum::<f64>() / mean.len() as f64;
         // Rounding alone leaves some 1e-32; features of f32 that differ at all leave far more.
@@ -102,6 +91,26 @@ impl Scaling {
         });
         head
     }
+}
+
+/// Features that one thread goes through at once.
+const FEATURES: usize = 256;
+
+/// For each feature, the mean over all rows of `term(value - origin)`.
+fn means(train: &FeatureMatrix, origin: &[f64], term: impl Fn(f64) -> f64 + Sync) -> Vec<f64> {
+    let num_samples = train.targets.len().max(1) as f64;
+    let mut means = vec![0.0f64; train.num_features];
+    let parts = means.par_chunks_mut(FEATURES).zip(origin.par_chunks(FEATURES)).enumerate();
+    parts.for_each(|(part, (means, origin))| {
+        for row in train.rows() {
+            let values = &row[part * FEATURES..];
+            for ((mean, origin), &value) in means.iter_mut().zip(origin).zip(values) {
+                *mean += term(f64::from(value) - origin);
+            }
+        }
+        means.iter_mut().for_each(|mean| *mean /= num_samples);
+    });
+    means
 }
 
 #[cfg(test)]
