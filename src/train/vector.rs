@@ -174,6 +174,8 @@ struct Dot<'a, const LEN: usize> {
     sums: &'a mut [f64; LEN],
 }
 
+// Plain indices unroll into registers; chains of iterators do not always.
+#[allow(clippy::needless_range_loop)]
 impl<const LEN: usize> Kernel for Dot<'_, LEN> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
