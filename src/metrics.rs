@@ -32,12 +32,24 @@ impl Accumulator {
         }
         let num_classes = logits.len() / targets.len();
         for (row, &target) in logits.chunks_exact(num_classes).zip(targets) {
-            self.loss += cross_entropy(row, target);
-            let rank = rank(row, target);
-            self.top1 += usize::from(rank < 1);
-            self.top5 += usize::from(rank < 5);
+            self.add_sample(cross_entropy(row, target), rank(row, target));
         }
-        self.num_samples += targets.len();
+    }
+
+    /// Adds a sample with its cross-entropy, in nats, and its target's [`rank`].
+    pub fn add_sample(&mut self, loss: f64, rank: usize) {
+        self.loss += loss;
+        self.top1 += usize::from(rank < 1);
+        self.top5 += usize::from(rank < 5);
+        self.num_samples += 1;
+    }
+
+    /// Adds all samples of another one.
+    pub fn add_all(&mut self, other: &Accumulator) {
+        self.loss += other.loss;
+        self.top1 += other.top1;
+        self.top5 += other.top5;
+        self.num_samples += other.num_samples;
     }
 
     /// The averages so far; not a number without samples.
@@ -69,7 +81,7 @@ pub fn cross_entropy(logits: &[f32], target: usize) -> f64 {
 
 /// How many classes come before `target`. Ties count against it, and so does a NaN, so that a
 /// degenerate network never looks accurate.
-fn rank(logits: &[f32], target: usize) -> usize {
+pub fn rank(logits: &[f32], target: usize) -> usize {
     let own = logits[target];
     logits
         .iter()
@@ -106,8 +118,16 @@ mod tests {
     fn every_sample_weighs_the_same_whatever_its_batch() {
         let mut accumulator = Accumulator::default();
         accumulator.add(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0], &[0, 0, 0]);
-        accumulator.add(&[1.0, 0.0], &[1]);
-        assert_eq!(accumulator.mean().top1_accuracy, 0.75);
+        let mut other = Accumulator::default();
+        other.add(&[1.0, 0.0], &[1]);
+        accumulator.add_all(&other);
+        accumulator.add_sample(2.0, 5);
+        let metrics = accumulator.mean();
+        assert_eq!((metrics.top1_accuracy, metrics.top5_accuracy), (0.6, 0.8));
+        assert_eq!(metrics.num_samples, 5);
+        // ln(1 + e^-1), three times, ln(1 + e), and 2.
+        let expected = (3.0 * (-1f64).exp().ln_1p() + 1f64.exp().ln_1p() + 2.0) / 5.0;
+        assert!((metrics.loss - expected).abs() < 1e-12, "{}", metrics.loss);
     }
 
     #[test]

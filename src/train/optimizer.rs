@@ -14,12 +14,12 @@ use crate::features::FeatureMatrix;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use crate::kernels::gemm_transposed::gemm_transposed;
 use crate::kernels::isa::Isa;
-use crate::metrics::{Accumulator, Metrics};
+use crate::metrics::{Accumulator, Metrics, rank};
 use crate::model::head::Head;
 
 /// Rows of a split that one thread evaluates at a time: a multiple of the kernels' 12.
 const ROWS: usize = 24;
-/// Rows of a batch that are worth a thread of their own.
+/// Rows of a batch that one thread goes through at a time.
 const SUMMED_ROWS: usize = 8;
 
 /// Adam (Kingma and Ba 2015) on the mean cross-entropy plus the L2 penalty.
@@ -127,20 +127,15 @@ impl<'a> Adam<'a> {
             .par_iter_mut()
             .with_max_len(1)
             .for_each(|block| block.forward(isa, train, scaling, batch));
-        let (logits, gradients) = self.sum_logits(targets);
+        let (gradients, of_batch) = self.sum_logits(targets);
+        measures.add_all(&of_batch);
         self.num_steps += 1;
         let step = Step::new(rate, self.num_steps);
         self.set_logit_gradients(&gradients, step);
         let (gradients, l2_penalty) = (&self.logit_gradients, self.l2_penalty);
-        let blocks = &mut self.blocks;
-        rayon::join(
-            || {
-                blocks.par_iter_mut().for_each_init(Vec::new, |buffer, block| {
-                    block.backward(isa, gradients, l2_penalty, step, buffer);
-                });
-            },
-            || measures.add(&logits, targets),
-        );
+        self.blocks.par_iter_mut().for_each_init(Vec::new, |buffer, block| {
+            block.backward(isa, gradients, l2_penalty, step, buffer);
+        });
     }
 
     /// The parameters as they are.
@@ -214,41 +209,46 @@ impl<'a> Adam<'a> {
                 let epilogue = Epilogue { bias: &[], add: true, relu: false };
                 gemm(isa, &rows, weights, epilogue, &mut logits);
             }
-            let rows = logits.chunks_exact(self.logit_gradients.num_outputs());
-            let rows = rows.flat_map(|row| row[..num_classes].iter().zip(&self.bias.values));
-            rows.map(|(logit, bias)| logit + bias).collect::<Vec<f32>>()
+            let mut measures = Accumulator::default();
+            let rows = logits.chunks_exact_mut(self.logit_gradients.num_outputs());
+            for (row, &target) in rows.zip(&split.targets[first..]) {
+                let row = &mut row[..num_classes];
+                row.iter_mut().zip(&self.bias.values).for_each(|(logit, bias)| *logit += bias);
+                measures.add(row, &[target]);
+            }
+            measures
         });
-        let mut measures = Accumulator::default();
-        for (logits, targets) in chunks.collect::<Vec<_>>().iter().zip(split.targets.chunks(ROWS)) {
-            measures.add(logits, targets);
-        }
-        measures.mean()
+        sum(&chunks.collect::<Vec<_>>()).mean()
     }
 
-    /// The logits `[B, C]`, and the gradient of the mean cross-entropy by them:
-    /// `(softmax - one-hot) / B`.
-    fn sum_logits(&self, targets: &[usize]) -> (Vec<f32>, Vec<f32>) {
+    /// The gradient of the mean cross-entropy by the logits, `(softmax - one-hot) / B`, `[B, C]`, and the
+    /// measures of the logits.
+    fn sum_logits(&self, targets: &[usize]) -> (Vec<f32>, Accumulator) {
         let (num_classes, batch_len) = (self.num_classes, targets.len());
-        let mut logits = vec![0.0; batch_len * num_classes];
-        let mut gradients = logits.clone();
-        let rows = logits
-            .par_chunks_exact_mut(num_classes)
-            .zip(gradients.par_chunks_exact_mut(num_classes))
-            .zip(targets)
+        let mut gradients = vec![0.0; batch_len * num_classes];
+        let chunks = gradients
+            .par_chunks_mut(SUMMED_ROWS * num_classes)
+            .zip(targets.par_chunks(SUMMED_ROWS))
             .enumerate();
-        rows.with_min_len(SUMMED_ROWS).for_each(|(row, ((logits, gradients), &target))| {
-            logits.copy_from_slice(&self.bias.values);
-            for block in &self.blocks {
-                let padded = block.weights.num_outputs();
-                let part = &block.logits[row * padded..][..num_classes];
-                for (sum, &value) in logits.iter_mut().zip(part) {
-                    *sum += value;
+        let measures = chunks.map(|(chunk, (gradients, targets))| {
+            let mut measures = Accumulator::default();
+            let rows = gradients.chunks_exact_mut(num_classes).zip(targets);
+            for (row, (logits, &target)) in (chunk * SUMMED_ROWS..).zip(rows) {
+                logits.copy_from_slice(&self.bias.values);
+                for block in &self.blocks {
+                    let padded = block.weights.num_outputs();
+                    let part = &block.logits[row * padded..][..num_classes];
+                    for (sum, &value) in logits.iter_mut().zip(part) {
+                        *sum += value;
+                    }
                 }
+                let rank = rank(logits, target);
+                measures.add_sample(subtract_target(self.isa, logits, target, batch_len), rank);
             }
-            gradients.copy_from_slice(logits);
-            subtract_target(self.isa, gradients, target, batch_len);
+            measures
         });
-        (logits, gradients)
+        let measures = sum(&measures.collect::<Vec<_>>());
+        (gradients, measures)
     }
 
     /// Packs the gradient `[B, C]` by the logits. Steps the bias, whose gradient is the sum over the batch.
@@ -275,6 +275,13 @@ impl<'a> Adam<'a> {
             step,
         });
     }
+}
+
+/// The measures of all samples.
+fn sum(parts: &[Accumulator]) -> Accumulator {
+    let mut sum = Accumulator::default();
+    parts.iter().for_each(|part| sum.add_all(part));
+    sum
 }
 
 impl Block {
