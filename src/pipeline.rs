@@ -66,7 +66,7 @@ pub struct Trained {
 ///
 /// # Errors
 /// Everything a user can mend is named in the error. The model of the run before stands until the
-/// new one is whole. [`Error::Stopped`] when the run was asked to end.
+/// new one is whole. [`Error::Stopped`](crate::error::Error::Stopped) when the run was asked to end.
 pub fn train(job: &Job) -> Result<Trained> {
     train_leading(job, &Topology::single())
 }
@@ -76,8 +76,8 @@ pub fn train(job: &Job) -> Result<Trained> {
 /// machine.
 ///
 /// # Errors
-/// As [`train`]; [`Error::Peer`] when a machine is missing or does not fit; when
-/// one fails or is lost, [`Error::Stopped`], which names it.
+/// As [`train`]; [`Error::Peer`](crate::error::Error::Peer) when a machine is missing or does not fit; when
+/// one fails or is lost, [`Error::Stopped`](crate::error::Error::Stopped), which names it.
 pub fn train_on(job: &Job, topology: &Topology) -> Result<Option<Trained>> {
     if topology.world_size > 1 {
         fine_tuning::require_one_machine(job)?;

@@ -47,6 +47,14 @@ fn store_path(working_dir: &WorkingDir) -> PathBuf {
     entries.remove(0)
 }
 
+/// Fails where something lies in `runs` that is neither a training nor the metrics of one.
+fn assert_no_remains(working_dir: &WorkingDir) {
+    for path in sorted_entries(&working_dir.path("TrainedModels/runs")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(name == "live" || name.starts_with("20"), "{name}");
+    }
+}
+
 /// Files that were just written may still change without their times telling, so their features
 /// are found again by content only.
 fn let_files_settle() {
@@ -77,6 +85,8 @@ fn only_what_is_missing_changed_or_damaged_is_computed_and_the_model_is_the_same
     file.write_all_at(&[byte[0] ^ 0x10], middle).unwrap();
     assert_eq!(stored_and_computed(&train(&working_dir)), (NUM_IMAGES - 1, 1));
     assert_eq!(model(&working_dir), expected);
+    // The model that was begun meanwhile would have been the same.
+    assert_no_remains(&working_dir);
 
     // The same image under other times is read again, but not computed again.
     let image = &working_dir.images("train", 0)[0];
@@ -124,6 +134,7 @@ fn a_run_that_was_killed_is_continued_to_the_same_model() {
     let (stored, computed) = stored_and_computed(&train(&working_dir));
     assert!(stored >= 7, "{stored} stored");
     assert_eq!(stored + computed, NUM_IMAGES);
+    assert_no_remains(&working_dir);
 
     let undisturbed = WorkingDir::new();
     train(&undisturbed);
