@@ -134,7 +134,7 @@ for ((i = 1; num_143 < stops; i++)); do
     stage=$(sed -n 's/.*"stage":"\([^"]*\)".*/\1/p' TrainedModels/status.json)
     if ((code == 143)); then
         num_143=$((num_143 + 1))
-    elif ((code == 0)) && grep --quiet '^Saved' stopped.out; then
+    elif ((code == 0)) && grep --quiet -e '^Saved' -e 'is up to date' stopped.out; then
         num_done=$((num_done + 1))
     else
         cat stopped.log >&2
