@@ -23,10 +23,15 @@ fn image(bencher: divan::Bencher, name: &str) {
     forward(bencher, name, 1);
 }
 
+/// Folding, transforming and packing the weights.
+#[divan::bench(args = engines(), sample_count = 10)]
+fn pack(bencher: divan::Bencher, name: &str) {
+    let (engine, weights) = (engine(name), state_dict());
+    bencher.bench_local(|| Backbone::new(engine, &weights, CHUNK).expect("a backbone"));
+}
+
 fn forward(bencher: divan::Bencher, name: &str, num_images: usize) {
-    let engine = Engine::supported().into_iter().find(|engine| engine.name() == name);
-    let engine = engine.expect("an engine of this CPU");
-    let backbone = Backbone::new(engine, &state_dict(), num_images).expect("a backbone");
+    let backbone = Backbone::new(engine(name), &state_dict(), num_images).expect("a backbone");
     let mut worker = backbone.worker();
     let pixels: Vec<f32> = (0..num_images * (CROP * CROP) as usize * 3)
         .map(|i| (i % 997) as f32 / 250.0 - 2.0)
@@ -35,6 +40,11 @@ fn forward(bencher: divan::Bencher, name: &str, num_images: usize) {
     bencher
         .counter(ItemsCount::new(num_images))
         .bench_local(|| worker.forward(&pixels, &mut features));
+}
+
+fn engine(name: &str) -> Engine {
+    let engine = Engine::supported().into_iter().find(|engine| engine.name() == name);
+    engine.expect("an engine of this CPU")
 }
 
 fn engines() -> Vec<&'static str> {
