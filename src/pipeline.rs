@@ -30,6 +30,7 @@ use crate::features::FeatureMatrix;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::known_digests::KnownDigests;
+use crate::metrics::Metrics;
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
 use crate::run::host::Host;
@@ -183,7 +184,12 @@ fn train_locked(
             Network { fingerprint, load: &load, keep: Keep::Features, drafting: Some(&drafting) };
         extracted = extract_folder(job, &folder, &weights, &trained, workers, transform, status)?;
     }
-    let (metrics, temperature) = measure(&fit.fitted, &extracted.splits);
+    let of_train = if fit.tuned.is_empty() {
+        fit.of_train
+    } else {
+        evaluate(&fit.fitted.head, &extracted.splits[Split::Train as usize])
+    };
+    let (metrics, temperature) = measure(&fit.fitted, of_train, &extracted.splits);
     journal.result(fit.fitted.best_epoch, metrics);
     // The others make room for the weights, which would otherwise be the most that a run needs.
     let Extracted { splits: [train, valid, test], data, .. } = extracted;
@@ -256,11 +262,15 @@ fn require_classes(folder: &ImageFolder, skipped: &[FileNote]) -> Result<()> {
     })
 }
 
-/// Evaluates the head on each split, and fits the temperature on valid.
-fn measure(fitted: &Fitted, splits: &[FeatureMatrix; 3]) -> (SplitMetrics, Option<f64>) {
-    let [train, valid, test] = splits;
+/// Evaluates the head on valid and test, and fits the temperature on valid.
+fn measure(
+    fitted: &Fitted,
+    train: Metrics,
+    splits: &[FeatureMatrix; 3],
+) -> (SplitMetrics, Option<f64>) {
+    let [_, valid, test] = splits;
     let metrics = SplitMetrics {
-        train: evaluate(&fitted.head, train),
+        train,
         valid: evaluate(&fitted.head, valid),
         test: evaluate(&fitted.head, test),
     };

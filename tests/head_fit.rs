@@ -44,10 +44,15 @@ impl Golden {
     fn search(&self, penalties: &[f64], num_threads: usize) -> (Fitted, Search) {
         let hyperparameters = Hyperparameters { max_epochs: 5, ..self.to_the_end() };
         let mut fitted = self.fit(&hyperparameters).unwrap();
-        let (train, valid) = (&self.train, &self.valid);
-        let search =
-            choose_penalty(&mut fitted, train, valid, &hyperparameters, penalties, num_threads);
-        (fitted, search.unwrap().unwrap())
+        let (train, valid) = (self.train.clone(), &self.valid);
+        let (search, of_train) =
+            choose_penalty(&mut fitted, train, valid, &hyperparameters, penalties, num_threads)
+                .unwrap();
+        let expected = evaluate(&fitted.head, &self.train);
+        assert!((of_train.loss - expected.loss).abs() < 1e-5 * expected.loss, "{of_train:?}");
+        assert_eq!(of_train.num_samples, expected.num_samples);
+        assert!((of_train.top1_accuracy - expected.top1_accuracy).abs() < 0.01, "{of_train:?}");
+        (fitted, search.unwrap())
     }
 
     /// Long enough, and without early stopping, to reach the optimum.
@@ -350,8 +355,10 @@ fn a_few_validation_images_choose_nothing() {
     let before = fitted.head.clone();
     let mut valid = FeatureMatrix::new(golden.valid.num_features);
     golden.valid.rows().take(5).for_each(|row| valid.push(row, 0));
-    let search =
-        choose_penalty(&mut fitted, &golden.train, &valid, &hyperparameters, &[1e-2], 1).unwrap();
+    let train = golden.train.clone();
+    let (search, of_train) =
+        choose_penalty(&mut fitted, train, &valid, &hyperparameters, &[1e-2], 1).unwrap();
     assert_eq!(search, None);
+    assert_eq!(of_train, evaluate(&before, &golden.train));
     assert!(fitted.head == before);
 }

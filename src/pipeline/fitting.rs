@@ -1,5 +1,6 @@
 //! The head that a run saves, from the features of its images.
 
+use std::mem;
 use std::time::Instant;
 
 use super::extraction::Extracted;
@@ -7,7 +8,9 @@ use super::fine_tuning;
 use super::report::log_epoch;
 use crate::config::L2_PENALTIES;
 use crate::error::Result;
+use crate::features::FeatureMatrix;
 use crate::job::Job;
+use crate::metrics::Metrics;
 use crate::model::state_dict::StateDict;
 use crate::model::weights::Weights;
 use crate::run::console;
@@ -23,6 +26,8 @@ pub(super) struct Fit {
     pub(super) fitted: Fitted,
     /// How the penalty was chosen, if it was.
     pub(super) search: Option<Search>,
+    /// Of the head on train, as layer4 was before it was trained.
+    pub(super) of_train: Metrics,
     /// Layer4's new weights; empty where it was not trained.
     pub(super) tuned: StateDict,
     /// Wall time.
@@ -30,7 +35,7 @@ pub(super) struct Fit {
 }
 
 /// Fits the head, from where an earlier run of the same job was stopped, then layer4 where `extracted`
-/// has what it takes, which is consumed.
+/// has what it takes, which is consumed, as train's features are.
 ///
 /// # Errors
 /// As [`fit::fit`]; libtorch's.
@@ -44,7 +49,9 @@ pub(super) fn fit(
 ) -> Result<Fit> {
     let started = Instant::now();
     let activations = extracted.activations.take();
-    let [train, valid, _] = &extracted.splits;
+    let [train, valid, _] = &mut extracted.splits;
+    let train = mem::replace(train, FeatureMatrix::new(train.num_features));
+    let train_targets = activations.as_ref().map(|_| train.targets.clone());
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);
@@ -54,7 +61,7 @@ pub(super) fn fit(
     status.stage("epochs", job.hyperparameters.max_epochs);
     let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
     let mut fitted = fit::fit_with_checkpoint(
-        train,
+        &train,
         valid,
         num_classes,
         &job.hyperparameters,
@@ -66,14 +73,14 @@ pub(super) fn fit(
     // The search takes the place of the epochs.
     heap::trim();
     let settings = &job.hyperparameters;
-    let search =
+    let (search, of_train) =
         choose_penalty(&mut fitted, train, valid, settings, &L2_PENALTIES, job.num_workers)?;
     if let Some(search) = &search {
         log::info!("{search}");
     }
     let mut tuned = StateDict::new();
-    if let Some(activations) = activations {
-        let targets = [&train.targets[..], &valid.targets];
+    if let Some((activations, train_targets)) = activations.zip(train_targets) {
+        let targets = [&train_targets[..], &valid.targets];
         tuned =
             fine_tuning::run(job, weights, &activations, targets, &mut fitted, status, on_epoch)?;
     }
@@ -84,5 +91,5 @@ pub(super) fn fit(
         fitted.history.len(),
         console::seconds(seconds)
     );
-    Ok(Fit { fitted, search, tuned, seconds })
+    Ok(Fit { fitted, search, of_train, tuned, seconds })
 }

@@ -2,6 +2,7 @@
 
 mod best_points;
 pub mod checkpoint;
+mod chunked_features;
 mod curvature;
 pub mod fine_tune;
 pub mod fit;

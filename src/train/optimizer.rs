@@ -5,7 +5,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::objective::gather;
 use super::packing;
 use super::scaling::Scaling;
 use super::softmax::subtract_target;
@@ -274,6 +273,22 @@ impl<'a> Adam<'a> {
             l2_penalty: 0.0,
             step,
         });
+    }
+}
+
+/// Writes the scaled features of a block, of some rows, to `rows`.
+fn gather(
+    split: &FeatureMatrix,
+    scaling: &Scaling,
+    first: usize,
+    num_rows: usize,
+    features: Range<usize>,
+    rows: &mut Vec<f32>,
+) {
+    rows.resize(num_rows * features.len(), 0.0);
+    for (row, index) in rows.chunks_exact_mut(features.len()).zip(first..) {
+        let first = index * split.num_features + features.start;
+        scaling.apply(features.start, &split.values[first..first + features.len()], row);
     }
 }
 

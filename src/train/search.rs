@@ -20,6 +20,7 @@ use super::temperature;
 use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
+use crate::metrics::Metrics;
 
 /// Images of valid below which the penalty is not chosen: their loss is mostly chance.
 const MIN_VALID: usize = 20;
@@ -65,26 +66,27 @@ pub struct Search {
 /// [`Error::Stopped`](crate::error::Error::Stopped); those of the scaling.
 pub fn choose_penalty(
     fitted: &mut Fitted,
-    train: &FeatureMatrix,
+    train: FeatureMatrix,
     valid: &FeatureMatrix,
     hyperparameters: &Hyperparameters,
     penalties: &[f64],
     num_threads: usize,
-) -> Result<Option<Search>> {
+) -> Result<(Option<Search>, Metrics)> {
     if penalties.is_empty() {
-        return Ok(None);
+        return Ok((None, evaluate(&fitted.head, &train)));
     }
     if valid.targets.len() < MIN_VALID {
         log::warn!(
             "valid has {} images, fewer than {MIN_VALID}: too few to choose the L2 penalty on",
             valid.targets.len()
         );
-        return Ok(None);
+        return Ok((None, evaluate(&fitted.head, &train)));
     }
     on_threads(num_threads, || {
-        let scaling = Scaling::of(train)?;
+        let scaling = Scaling::of(&train)?;
         let space = Space::of(train, valid, &scaling);
-        let num_logits = valid.targets.len() * fitted.head.num_classes();
+        let num_classes = fitted.head.num_classes();
+        let num_logits = valid.targets.len() * num_classes;
         let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty, num_logits);
         let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
         let origin = climb.descent.at().clone();
@@ -112,6 +114,7 @@ pub fn choose_penalty(
             }
         });
         let mut search = Search { chosen: None, num_averaged: 0, candidates };
+        let mut chosen = None;
         if let Some((l2_penalty, at, num_points)) = mean {
             // The very head that would be saved.
             let head = space.head(&at);
@@ -119,9 +122,11 @@ pub fn choose_penalty(
             if valid_loss < fitted.valid_loss {
                 (search.chosen, search.num_averaged) = (Some(l2_penalty), num_points);
                 (fitted.head, fitted.valid_loss) = (head, valid_loss);
+                chosen = Some(at);
             }
         }
-        Ok(Some(search))
+        let at = chosen.unwrap_or_else(|| space.point(&fitted.head));
+        Ok((Some(search), space.train_objective(num_classes).measure(&at)))
     })
 }
 

@@ -1,7 +1,8 @@
 //! What the descent to an optimum goes through: the scaled features, or the directions that the train
 //! images span.
 
-use super::objective::Objective;
+use super::chunked_features::ChunkedFeatures;
+use super::objective::{LOSS_ROWS, Objective, ROWS, TRIANGLE_ROWS};
 use super::row_space::RowSpace;
 use super::scaling::Scaling;
 use super::vector::Vector;
@@ -10,64 +11,61 @@ use crate::model::head::Head;
 
 /// Points stand for heads on plain features.
 pub(super) struct Space<'a> {
-    train: &'a FeatureMatrix,
-    valid: &'a FeatureMatrix,
     scaling: &'a Scaling,
+    num_features: usize,
+    /// Scaled features, or coordinates.
+    train: ChunkedFeatures,
+    valid: ChunkedFeatures,
     /// Where the images are few.
-    spanned: Option<Spanned>,
-}
-
-struct Spanned {
-    rows: RowSpace,
-    /// Coordinates of the images of valid.
-    valid: FeatureMatrix,
+    rows: Option<RowSpace>,
 }
 
 impl<'a> Space<'a> {
     /// `scaling` is that of `train`.
-    pub(super) fn of(
-        train: &'a FeatureMatrix,
-        valid: &'a FeatureMatrix,
-        scaling: &'a Scaling,
-    ) -> Self {
-        let spanned = RowSpace::of(train, scaling)
-            .map(|rows| Spanned { valid: rows.coordinates_of(valid, scaling), rows });
-        Space { train, valid, scaling, spanned }
+    pub(super) fn of(train: FeatureMatrix, valid: &FeatureMatrix, scaling: &'a Scaling) -> Self {
+        let num_features = train.num_features;
+        let Some(rows) = RowSpace::of(&train, scaling) else {
+            return Space::of_features(train, valid, scaling);
+        };
+        let valid = rows.coordinates_of(valid, scaling);
+        let train = ChunkedFeatures::new(rows.coordinates().clone(), None, TRIANGLE_ROWS);
+        let valid = ChunkedFeatures::new(valid, None, LOSS_ROWS);
+        Space { scaling, num_features, train, valid, rows: Some(rows) }
+    }
+
+    /// Of all directions.
+    fn of_features(train: FeatureMatrix, valid: &FeatureMatrix, scaling: &'a Scaling) -> Self {
+        let num_features = train.num_features;
+        let train = ChunkedFeatures::new(train, Some(scaling), ROWS);
+        let valid = ChunkedFeatures::new(valid.clone(), Some(scaling), LOSS_ROWS);
+        Space { scaling, num_features, train, valid, rows: None }
     }
 
     /// What is minimized.
     pub(super) fn train_objective(&self, num_classes: usize) -> Objective<'_> {
-        match &self.spanned {
-            // Coordinates are not scaled again.
-            Some(Spanned { rows, .. }) => {
-                Objective::new(rows.coordinates(), None, num_classes).triangular()
-            }
-            None => Objective::new(self.train, Some(self.scaling), num_classes),
-        }
+        let objective = Objective::new(&self.train, num_classes);
+        if self.rows.is_some() { objective.triangular() } else { objective }
     }
 
     /// What tells which point is best.
     pub(super) fn valid_objective(&self, num_classes: usize) -> Objective<'_> {
-        match &self.spanned {
-            Some(Spanned { valid, .. }) => Objective::new(valid, None, num_classes).of_loss(),
-            None => Objective::new(self.valid, Some(self.scaling), num_classes).of_loss(),
-        }
+        Objective::new(&self.valid, num_classes)
     }
 
     /// The point of a head.
     pub(super) fn point(&self, head: &Head) -> Vector {
         let head = self.scaling.unfold(head);
-        match &self.spanned {
-            Some(Spanned { rows, .. }) => Vector::of(&rows.project(&head)),
+        match &self.rows {
+            Some(rows) => Vector::of(&rows.project(&head)),
             None => Vector::of(&head),
         }
     }
 
     /// The head at a point.
     pub(super) fn head(&self, at: &Vector) -> Head {
-        let head = match &self.spanned {
-            Some(Spanned { rows, .. }) => rows.lift(&at.head(rows.coordinates().num_features)),
-            None => at.head(self.train.num_features),
+        let head = match &self.rows {
+            Some(rows) => rows.lift(&at.head(rows.coordinates().num_features)),
+            None => at.head(self.num_features),
         };
         self.scaling.fold_into(&head)
     }
@@ -99,9 +97,9 @@ mod tests {
         };
         let (train, valid) = (images(num_images), images(30));
         let scaling = Scaling::of(&train).unwrap();
-        let few = Space::of(&train, &valid, &scaling);
-        assert!(few.spanned.is_some());
-        let many = Space { spanned: None, ..Space::of(&train, &valid, &scaling) };
+        let few = Space::of(train.clone(), &valid, &scaling);
+        assert!(few.rows.is_some());
+        let many = Space::of_features(train, &valid, &scaling);
         let weight = (0..num_classes * num_features).map(|_| rng.random_range(-0.1..0.1)).collect();
         let start = Head { weight, bias: vec![0.0; num_classes] };
         let [found, expected] = [few, many].map(|space| {
