@@ -29,7 +29,7 @@ fn compile_kernels() {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .files(["native/heap.cpp", "native/amx_emulated.cpp"])
+        .files(["native/heap.cpp", "native/prefetch.cpp", "native/amx_emulated.cpp"])
         .extra_warnings(true)
         .opt_level(3)
         .compile("ec2train_any_cpu");

@@ -165,7 +165,7 @@ proptest! {
             let mut out = PackedWeights::zeros(isa, num_rows + more_rows, num_outputs);
             out.values_mut().fill(7.0);
             for (add, product) in [(false, product), (true, doubled)] {
-                gemm_transposed(isa, columns, num_rows, &packed, add, out.values_mut());
+                gemm_transposed(isa, columns, num_rows, &packed, add, out.values_mut(), &weights);
                 let more = vec![7.0; more_rows * num_outputs];
                 let expected = [product, more].concat();
                 let expected = PackedWeights::of_matrix(isa, &expected, num_outputs);
@@ -193,7 +193,7 @@ proptest! {
             let mut expected = vec![f32::NAN; num_rows * num_outputs];
             gemm(isa, &rows, &part, epilogue, &mut expected);
             let mut out = vec![f32::NAN; num_rows * num_outputs];
-            gemm_of_first(isa, &rows, depth, &whole, epilogue, &mut out);
+            gemm_of_first(isa, &rows, depth, &whole, epilogue, &mut out, &weights);
             prop_assert_eq!(&out, &expected, "{}", isa.name());
         }
     }

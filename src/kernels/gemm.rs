@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::fetch::Ahead;
 use super::isa::{Isa, Kernel};
 use super::lines::{Lines, RowsInLines};
 use super::packing;
@@ -187,11 +188,11 @@ pub fn gemm(
     epilogue: Epilogue,
     out: &mut [f32],
 ) {
-    gemm_of(isa, rows, weights, weights.segment_len, epilogue, out);
+    gemm_of(isa, rows, weights, weights.segment_len, epilogue, out, &[]);
 }
 
 /// The product of the first `depth` values of each row with the first `depth` lines of weights of one
-/// segment, to `out` as [`gemm`] writes it.
+/// segment, to `out` as [`gemm`] writes it. Meanwhile `ahead` is brought into the cache.
 pub fn gemm_of_first(
     isa: Isa,
     rows: &Contiguous<'_, f32>,
@@ -199,12 +200,13 @@ pub fn gemm_of_first(
     weights: &PackedWeights,
     epilogue: Epilogue,
     out: &mut [f32],
+    ahead: &[f32],
 ) {
     assert!(
         weights.num_segments == 1 && depth <= weights.segment_len,
         "the weights have fewer lines"
     );
-    gemm_of(isa, rows, weights, depth, epilogue, out);
+    gemm_of(isa, rows, weights, depth, epilogue, out, ahead);
 }
 
 /// Of the first `used_len` values of each segment; fewer than it has only if it is the only one.
@@ -215,6 +217,7 @@ fn gemm_of(
     used_len: usize,
     epilogue: Epilogue,
     out: &mut [f32],
+    ahead: &[f32],
 ) {
     let num_rows = rows.num_rows();
     let out_stride = out_stride(num_rows, weights.num_outputs, out.len());
@@ -222,6 +225,8 @@ fn gemm_of(
     let tile_rows = tile_rows(isa.lanes());
     let depth = (SEGMENTS_DEPTH / segment_len).clamp(1, num_segments);
     let block_len = (ROWS_BYTES / (4 * depth * segment_len * tile_rows)).max(1) * tile_rows;
+    let num_parts = num_segments.div_ceil(depth) * num_outputs.div_ceil(panel);
+    let mut ahead = Ahead::new(ahead, num_parts * num_rows.div_ceil(tile_rows));
     for first_row in (0..num_rows).step_by(block_len) {
         for first in (0..num_segments).step_by(depth) {
             let segments = first..num_segments.min(first + depth);
@@ -241,6 +246,7 @@ fn gemm_of(
                     relu: epilogue.relu && is_last,
                     out: &mut out[output..],
                     out_stride,
+                    ahead: &mut ahead,
                 };
                 if width == panel {
                     isa.run(OfWidth::<_, PANEL_VECTORS>(product));
@@ -269,7 +275,7 @@ pub(super) const fn tile_rows(lanes: usize) -> usize {
 }
 
 /// A panel of the product for a block of rows, or what some of the segments contribute to it.
-struct Panel<'a, R> {
+struct Panel<'a, 'b, R> {
     rows: &'a R,
     block: Range<usize>,
     segments: Range<usize>,
@@ -283,6 +289,7 @@ struct Panel<'a, R> {
     out: &'a mut [f32],
     /// From a row to the next.
     out_stride: usize,
+    ahead: &'a mut Ahead<'b, f32>,
 }
 
 /// A panel of a product, which is computed tile by tile.
@@ -323,7 +330,7 @@ impl<T: Tiles, const VECTORS: usize> Kernel for OfWidth<T, VECTORS> {
     }
 }
 
-impl<R: Rows<f32>> Tiles for Panel<'_, R> {
+impl<R: Rows<f32>> Tiles for Panel<'_, '_, R> {
     #[inline(always)]
     fn rows(&self) -> Range<usize> {
         self.block.clone()
@@ -334,6 +341,7 @@ impl<R: Rows<f32>> Tiles for Panel<'_, R> {
         if LEN > tile_rows(S::F32_LANES) {
             return;
         }
+        self.ahead.step();
         let zero = simd.splat_f32s(0.0);
         let mut sums = [[zero; VECTORS]; LEN];
         if let Some(bias) = panels::<S, VECTORS>(self.bias).first() {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::fetch::Ahead;
 use super::gemm::{
     Contiguous, OfWidth, PANEL_VECTORS, PackedWeights, Rows, Tiles, panels, tile_rows, unroll,
 };
@@ -12,7 +13,7 @@ use super::isa::Isa;
 /// Writes `columns^T * weights` to `out`, packed as the weights are: `[outputs / panel, rows, panel]` f32,
 /// of which the last panel may be half as wide; or adds it to what is there. `columns` are `[depth, num_rows]`
 /// f32, where the depth is that of the weights, or the first of longer lines. `out` may have more rows, which are
-/// left as they are.
+/// left as they are. Meanwhile `ahead` is brought into the cache.
 pub fn gemm_transposed(
     isa: Isa,
     columns: Contiguous<'_, f32>,
@@ -20,6 +21,7 @@ pub fn gemm_transposed(
     weights: &PackedWeights,
     add: bool,
     out: &mut [f32],
+    ahead: &[f32],
 ) {
     let num_outputs = weights.num_outputs();
     let depth = weights.values().len() / num_outputs;
@@ -29,10 +31,12 @@ pub fn gemm_transposed(
         out.len() == out_rows * num_outputs && num_rows <= out_rows,
         "the output's shape is not the product's"
     );
+    let num_panels = num_outputs.div_ceil(PANEL_VECTORS * isa.lanes());
+    let mut ahead = Ahead::new(ahead, num_panels * num_rows.div_ceil(tile_rows(isa.lanes())));
     for (outputs, weights) in weights.panels() {
         let width = outputs.len();
         let out = &mut out[outputs.start * out_rows..][..width * num_rows];
-        let panel = Panel { columns, num_rows, weights, add, out };
+        let panel = Panel { columns, num_rows, weights, add, out, ahead: &mut ahead };
         if width == PANEL_VECTORS * isa.lanes() {
             isa.run(OfWidth::<_, PANEL_VECTORS>(panel));
         } else {
@@ -41,7 +45,7 @@ pub fn gemm_transposed(
     }
 }
 
-struct Panel<'a> {
+struct Panel<'a, 'b> {
     columns: Contiguous<'a, f32>,
     num_rows: usize,
     /// `[depth, panel]`
@@ -49,9 +53,10 @@ struct Panel<'a> {
     add: bool,
     /// `[num_rows, panel]`
     out: &'a mut [f32],
+    ahead: &'a mut Ahead<'b, f32>,
 }
 
-impl Tiles for Panel<'_> {
+impl Tiles for Panel<'_, '_> {
     #[inline(always)]
     fn rows(&self) -> Range<usize> {
         0..self.num_rows
@@ -62,6 +67,7 @@ impl Tiles for Panel<'_> {
         if LEN > tile_rows(S::F32_LANES) {
             return;
         }
+        self.ahead.step();
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; LEN];
         let columns = self.columns.values.chunks(self.columns.row_len);
         for (column, weights) in columns.zip(panels::<S, VECTORS>(self.weights)) {

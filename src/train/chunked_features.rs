@@ -69,6 +69,24 @@ impl ChunkedFeatures {
         let values = &self.values[first..first + rows.len() * features.len()];
         Contiguous { values, row_len: features.len() }
     }
+
+    /// The values of the block that is gone through after this one where the chunks are, each block by block, from
+    /// the last to the first; empty after the last of all.
+    pub(super) fn after_in_chunk(&self, chunk: usize, features: &Range<usize>) -> &[f32] {
+        let next = features.end..self.num_features.min(features.end + packing::BLOCK_LEN);
+        if !next.is_empty() {
+            self.block(chunk, &next).values
+        } else if chunk > 0 {
+            self.block(chunk - 1, &(0..self.num_features.min(packing::BLOCK_LEN))).values
+        } else {
+            &[]
+        }
+    }
+
+    /// The same where the blocks are, each from the last chunk to the first.
+    pub(super) fn after_in_block(&self, chunk: usize, features: &Range<usize>) -> &[f32] {
+        if chunk > 0 { self.block(chunk - 1, features).values } else { &[] }
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +123,33 @@ mod tests {
             }
             assert_eq!(num_found, num_rows * num_features);
             assert_eq!(chunked.targets, expected.targets);
+        }
+    }
+
+    #[test]
+    fn each_block_is_followed_by_the_next_that_is_gone_through() {
+        let num_features = 2 * packing::BLOCK_LEN + 3;
+        let split = FeatureMatrix {
+            num_features,
+            values: (0..12 * num_features).map(|value| value as f32).collect(),
+            targets: vec![0; 12],
+        };
+        let chunked = ChunkedFeatures::new(split, None, 5);
+        let blocks: Vec<_> = packing::blocks(num_features).collect();
+        let chunks: Vec<_> = (0..chunked.num_chunks()).rev().collect();
+        let at = |&(chunk, block): &(usize, usize)| chunked.block(chunk, &blocks[block]).values;
+        let by_chunk: Vec<_> = chunks.iter().flat_map(|&it| [(it, 0), (it, 1), (it, 2)]).collect();
+        let block_of = |block| chunks.iter().map(move |&chunk| (chunk, block));
+        let by_block: Vec<Vec<_>> = (0..3).map(|block| block_of(block).collect()).collect();
+        let next = |order: &[_], place: usize| order.get(place + 1).map_or(&[][..], at).to_vec();
+        for (place, &(chunk, block)) in by_chunk.iter().enumerate() {
+            let found = chunked.after_in_chunk(chunk, &blocks[block]);
+            assert_eq!(found, next(&by_chunk, place));
+        }
+        for order in by_block {
+            for (place, &(chunk, block)) in order.iter().enumerate() {
+                assert_eq!(chunked.after_in_block(chunk, &blocks[block]), next(&order, place));
+            }
         }
     }
 }

@@ -97,7 +97,8 @@ impl<'a> Objective<'a> {
             }
             let rows = self.features.block(chunk, &features);
             let epilogue = Epilogue { bias: &[], add: true, relu: false };
-            gemm_of_first(self.isa, &rows, depth, weights, epilogue, &mut logits);
+            let ahead = self.features.after_in_chunk(chunk, &features);
+            gemm_of_first(self.isa, &rows, depth, weights, epilogue, &mut logits, ahead);
         }
         logits
     }
@@ -158,7 +159,9 @@ impl<'a> Objective<'a> {
                 }
                 let rows = self.features.block(chunk, &features);
                 let packed = &self.logit_gradients[chunk];
-                gemm_transposed(isa, rows, depth, packed, !is_first, gradient.values_mut());
+                let ahead = self.features.after_in_block(chunk, &features);
+                let out = gradient.values_mut();
+                gemm_transposed(isa, rows, depth, packed, !is_first, out, ahead);
                 is_first = false;
             }
             let (values, at) = (gradient.values_mut(), weights.values());

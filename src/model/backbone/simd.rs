@@ -27,10 +27,6 @@ use stem::Stem;
 
 pub use network::Network;
 
-/// Blocks, of 16, that take one image at a time, so that its activations stay in the cache. Later
-/// ones take all images of a chunk, so that each of their weights is read once for many pixels.
-const BLOCKS_PER_IMAGE: usize = 7;
-
 /// Side of an image.
 const SIDE: usize = CROP as usize;
 /// Channels of an image.
@@ -117,7 +113,7 @@ impl<A: Network> SimdBackbone<A> {
         cut: Option<&mut [u16]>,
     ) {
         let Scratch { stem, image, chunk, blocks } = scratch;
-        let (per_image, per_chunk) = self.layers.blocks.split_at(BLOCKS_PER_IMAGE);
+        let (per_image, per_chunk) = self.layers.blocks.split_at(A::BLOCKS_PER_IMAGE);
         let num_images = features.len() / NUM_FEATURES;
         for (index, pixels) in pixels.chunks_exact(SIDE * SIDE * RGB).enumerate() {
             self.layers.stem.forward(pixels, stem, &mut image.values);
@@ -128,7 +124,7 @@ impl<A: Network> SimdBackbone<A> {
         }
         let mut rest = per_chunk;
         if let Some(cut) = cut {
-            let (before, layer4) = per_chunk.split_at(BLOCKS_BEFORE_LAYER4 - BLOCKS_PER_IMAGE);
+            let (before, layer4) = per_chunk.split_at(BLOCKS_BEFORE_LAYER4 - A::BLOCKS_PER_IMAGE);
             A::Block::forward(before, chunk, blocks);
             let pixels = chunk.values.chunks_exact(stride_of::<A::Value>(LAYER4_CHANNELS));
             for (pixel, out) in pixels.zip(cut.chunks_exact_mut(LAYER4_CHANNELS)) {

@@ -22,6 +22,10 @@ use crate::model::state_dict::StateDict;
 pub trait Network: Arithmetic + 'static {
     /// How its bottlenecks are computed.
     type Block: ResidualBlock<Self>;
+
+    /// Blocks, of 16, that take one image at a time, so that its activations stay in the cache. Later
+    /// ones take all images of a chunk, so that each of their weights is read once for many pixels.
+    const BLOCKS_PER_IMAGE: usize = 7;
 }
 
 impl Network for Isa {
@@ -36,6 +40,9 @@ impl Network for Bf16 {
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 impl Network for Int16 {
     type Block = Block<Int16>;
+
+    /// Its weights are half as long as in f32, where this takes 1 to 2 % longer.
+    const BLOCKS_PER_IMAGE: usize = 8;
 }
 
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
