@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// one tick of its file system's clock leaves the same times twice ("racily clean" in git); the
 /// coarsest clock, that of FAT, ticks every 2 s.
 const MIN_AGE: Duration = Duration::from_secs(2);
+/// The same where the file system's clock is the kernel's, which ticks every 10 ms at most.
+const MIN_AGE_OF_FINE_TIMES: Duration = Duration::from_millis(20);
+/// Coarse clocks leave zeros below this, in ns.
+const FINE_NS: i64 = 1_000_000;
 
 /// What of a file's metadata changes when its content does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +42,41 @@ impl Stat {
 /// Whether a file that is read at `read_at` cannot have changed after that without its times telling.
 /// `metadata` is from a moment before.
 pub(crate) fn is_settled(metadata: &Metadata, read_at: SystemTime) -> bool {
+    is_older(metadata, read_at, MIN_AGE)
+}
+
+/// The same of a file that this program has written itself a moment ago, so that its times come from the
+/// file system's clock alone. No program can have set them.
+pub(crate) fn is_settled_own(metadata: &Metadata, now: SystemTime) -> bool {
+    metadata.mtime_nsec() % FINE_NS != 0 && is_older(metadata, now, MIN_AGE_OF_FINE_TIMES)
+}
+
+fn is_older(metadata: &Metadata, now: SystemTime, min_age: Duration) -> bool {
     metadata
         .modified()
         .ok()
-        .and_then(|modified| read_at.duration_since(modified).ok())
-        .is_some_and(|age| age >= MIN_AGE)
+        .and_then(|modified| now.duration_since(modified).ok())
+        .is_some_and(|age| age >= min_age)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn own_files_settle_sooner_where_times_are_fine() {
+        let file = tempfile::tempfile().unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 0);
+        let changed = |file: &File, age: Duration| {
+            file.set_modified(now - age).unwrap();
+            let metadata = file.metadata().unwrap();
+            (is_settled(&metadata, now), is_settled_own(&metadata, now))
+        };
+        assert_eq!(changed(&file, Duration::from_nanos(19_123_456)), (false, false));
+        assert_eq!(changed(&file, Duration::from_nanos(21_123_456)), (false, true));
+        assert_eq!(changed(&file, Duration::from_millis(500)), (false, false));
+        assert_eq!(changed(&file, Duration::from_nanos(2_000_000_001)), (true, true));
+    }
 }

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::atomic_file;
 use crate::digest;
 use crate::error::{Action, Error, Result};
-use crate::file_stat::{Stat, is_settled};
+use crate::file_stat::{Stat, is_settled, is_settled_own};
 
 /// What was found in the files that were read.
 #[derive(Debug)]
@@ -67,6 +67,19 @@ impl KnownDigests {
             }
         }
         Ok(sha256)
+    }
+
+    /// Takes it that the file at `path`, which this program has just written, has this SHA-256, so that the
+    /// next run need not read it. What does not come off is left to that.
+    pub fn remember(&self, path: &Path, sha256: &str) {
+        let Ok(metadata) = fs::metadata(path) else { return };
+        if is_settled_own(&metadata, SystemTime::now()) {
+            let stat = Stat::of(&metadata);
+            let known = Known { path: path.to_path_buf(), stat, sha256: sha256.into() };
+            if let Err(error) = self.insert(known) {
+                log::debug!("{error}");
+            }
+        }
     }
 
     /// Replaces what was known of the file, forgets files that are gone, and writes the list.
@@ -148,6 +161,27 @@ mod tests {
         assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), other);
         fs::write(&list, "{").unwrap();
         assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), sha256);
+    }
+
+    #[test]
+    fn what_this_program_wrote_is_known_until_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (list, path) = (dir.path().join("digests.json"), dir.path().join("model.pth"));
+        fs::write(&path, "abc").unwrap();
+        let digests = KnownDigests::open(&list);
+        let other = "0".repeat(64);
+        // Too young: it could change again within a tick.
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now()).unwrap();
+        digests.remember(&path, &other);
+        assert_eq!(known(&digests), 0);
+        let time = SystemTime::now() - Duration::from_nanos(100_123_457);
+        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        digests.remember(&path, &other);
+        assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), other);
+        fs::write(&path, "abcd").unwrap();
+        assert_eq!(digests.of_file(&path).unwrap(), digest::of_file(&path).unwrap().0);
+        digests.remember(&dir.path().join("gone"), &other);
+        assert_eq!(known(&digests), 1);
     }
 
     #[test]

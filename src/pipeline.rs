@@ -201,6 +201,7 @@ fn train_locked(
         job,
         folder: &folder,
         weights: &weights,
+        digests: &digests,
         transform,
         engine,
         num_workers: workers.num,

@@ -17,6 +17,7 @@ use crate::disk_space;
 use crate::error::Result;
 use crate::features::FeatureMatrix;
 use crate::job::Job;
+use crate::known_digests::KnownDigests;
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
 use crate::report::{self, RunRecord};
@@ -32,6 +33,7 @@ pub(super) struct Finished<'a> {
     pub(super) job: &'a Job,
     pub(super) folder: &'a ImageFolder,
     pub(super) weights: &'a Weights,
+    pub(super) digests: &'a KnownDigests,
     pub(super) transform: EvalTransform,
     pub(super) engine: Engine,
     /// Of each process.
@@ -82,6 +84,9 @@ impl Finished<'_> {
         };
         let model_path =
             draft.and_then(publish).map_err(|error| disk_space::explain(error, needed_bytes))?;
+        if metadata.promoted {
+            self.digests.remember(&artifact::model_path(&job.model_dir), &metadata.model_sha256);
+        }
         discard_checkpoints(job);
         log::info!("{}", metadata.cost);
         Ok(Trained { metadata, model_path, is_new: true })
