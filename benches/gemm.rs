@@ -53,8 +53,10 @@ mod tiles {
         let numbers: Vec<f32> = (0..num_rows * depth).map(|i| (i % 101) as f32 / 101.0).collect();
         let mut values = vec![0; num_rows * depth / 2];
         amx.round(&numbers, &mut values);
-        let weights = amx.pack(1, depth, num_outputs, |_, d, output| {
-            ((d * 31 + output * 17) % 103) as f32 / 103.0
+        let weights = amx.pack(1, depth, num_outputs, |output, row: &mut [f32]| {
+            for (d, value) in row.iter_mut().enumerate() {
+                *value = ((d * 31 + output * 17) % 103) as f32 / 103.0;
+            }
         });
         let bias = vec![0.5; num_outputs];
         let mut out = vec![0; num_rows * num_outputs / 2];

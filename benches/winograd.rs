@@ -19,7 +19,10 @@ fn convolution(bencher: divan::Bencher, (num_images, side, channels): (usize, us
     let input: Vec<f32> = (0..len).map(|i| (i % 101) as f32 / 101.0).collect();
     let weight: Vec<f32> =
         (0..channels * channels * 9).map(|i| (i % 103) as f32 / 103.0 - 0.5).collect();
-    let winograd = Winograd::new(isa, channels, channels, &weight, &vec![0.5; channels]);
+    let row = |output: usize, row: &mut [f32]| {
+        row.copy_from_slice(&weight[output * row.len()..][..row.len()]);
+    };
+    let winograd = Winograd::new(isa, channels, channels, row, &vec![0.5; channels]);
     let mut scratch = Scratch::default();
     let mut out = vec![0.0; len];
     bencher

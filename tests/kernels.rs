@@ -1,6 +1,7 @@
 //! The kernels against sums taken in f64, for each instruction set of this CPU.
 
 use convolve::convolve;
+use ec2train::kernels::arithmetic::Arithmetic;
 use ec2train::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm, gemm_of_first};
 use ec2train::kernels::gemm_transposed::gemm_transposed;
 use ec2train::kernels::isa::Isa;
@@ -9,9 +10,12 @@ use ec2train::kernels::winograd::{Scratch, Winograd};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use weight_rows::rows;
 
 #[path = "common/convolve.rs"]
 mod convolve;
+#[path = "common/weight_rows.rs"]
+mod weight_rows;
 
 /// `len` values in [-1, 1).
 fn values(seed: u64, len: usize) -> Vec<f32> {
@@ -131,6 +135,26 @@ proptest! {
     }
 
     #[test]
+    fn weights_that_are_given_by_outputs_are_packed_as_one_by_one(
+        seed in any::<u64>(),
+        num_segments in 1..5usize,
+        segment_len in 1..40usize,
+        num_outputs in 1..100usize,
+    ) {
+        for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
+            // The last panel may be half as wide.
+            let num_outputs = num_outputs.next_multiple_of(isa.lanes());
+            let weights = values(seed, num_outputs * num_segments * segment_len);
+            let by_outputs = isa.pack(num_segments, segment_len, num_outputs, rows(&weights));
+            let weight = |segment: usize, place: usize, output: usize| {
+                weights[(output * num_segments + segment) * segment_len + place]
+            };
+            let expected = PackedWeights::new(isa, num_segments, segment_len, num_outputs, weight);
+            prop_assert_eq!(by_outputs.values(), expected.values(), "{}", isa.name());
+        }
+    }
+
+    #[test]
     fn a_product_of_a_transposed_matrix_has_the_same_bits(
         seed in any::<u64>(),
         num_rows in 1..60usize,
@@ -232,7 +256,7 @@ proptest! {
         let bias = values(seed ^ 2, num_out);
         let expected = convolve(&input, num_images, side, num_in, &weight, &bias);
         for isa in Isa::supported() {
-            let winograd = Winograd::new(isa, num_in, num_out, &weight, &bias);
+            let winograd = Winograd::new(isa, num_in, num_out, rows(&weight), &bias);
             let mut scratch = Scratch::default();
             let mut out = vec![f32::NAN; num_images * side * side * num_out];
             winograd.forward(&input, side, &mut scratch, &mut out);

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
 use convolve::convolve;
-use ec2train::kernels::arithmetic::{Arithmetic, F32Products};
+use ec2train::kernels::arithmetic::Arithmetic;
 use ec2train::kernels::gemm::{Contiguous, Epilogue, Rows};
 use ec2train::kernels::int16::Int16;
 use ec2train::kernels::lines::{Lines, RowsInLines};
@@ -11,11 +11,14 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use relative_error::relative_error;
+use weight_rows::{columns, rows};
 
 #[path = "common/convolve.rs"]
 mod convolve;
 #[path = "common/relative_error.rs"]
 mod relative_error;
+#[path = "common/weight_rows.rs"]
+mod weight_rows;
 
 /// Steps that the norm of a row is rounded to, and the largest weight of an output at most.
 const STEPS: f64 = 32_700.0;
@@ -125,7 +128,7 @@ proptest! {
         let out_len = num_outputs + case.gap;
         let before = values(seed ^ 3, num_rows * out_len);
         let mut out = before.clone();
-        let packed = int16.pack(num_segments, segment_len, num_outputs, weight);
+        let packed = int16.pack(num_segments, segment_len, num_outputs, columns(&weights, num_outputs));
         let epilogue = Epilogue { bias: &bias, add: case.add, relu: case.relu };
         int16.multiply(&rows, &packed, epilogue, &mut out);
         for (index, &found) in out.iter().enumerate() {
@@ -161,32 +164,11 @@ proptest! {
             prop_assert!(difference <= tolerance, "{found}, not {expected} +- {tolerance}");
         }
     }
-
-    #[test]
-    fn a_matrix_that_is_packed_at_once_gives_the_same_bits(
-        seed in any::<u64>(),
-        num_pairs in 1..200usize,
-        num_panels in 1..4usize,
-    ) {
-        let Some(int16) = int16() else { return Ok(()) };
-        let (depth, num_outputs, num_rows) = (2 * num_pairs, 32 * num_panels, 30);
-        let matrix = values(seed, depth * num_outputs);
-        let input = values(seed ^ 1, num_rows * depth);
-        let rows = Contiguous { values: &input, row_len: depth };
-        let packed = int16.pack(1, depth, num_outputs, |_, d, output| matrix[d * num_outputs + output]);
-        let mut expected = vec![f32::NAN; num_rows * num_outputs];
-        let epilogue = Epilogue { bias: &[], add: false, relu: false };
-        int16.multiply(&rows, &packed, epilogue, &mut expected);
-        let mut found = vec![f32::NAN; num_rows * num_outputs];
-        int16.multiply_to_f32(&rows, &int16.pack_matrix(&matrix, num_outputs), &mut found);
-        prop_assert_eq!(found, expected);
-    }
 }
 
 fn product(int16: Int16, rows: &[f32], weights: &[f32], num_outputs: usize) -> Vec<f32> {
     let depth = weights.len() / num_outputs;
-    let packed =
-        int16.pack(1, depth, num_outputs, |_, d, output| weights[d * num_outputs + output]);
+    let packed = int16.pack(1, depth, num_outputs, columns(weights, num_outputs));
     let mut out = vec![f32::NAN; rows.len() / depth * num_outputs];
     let epilogue = Epilogue { bias: &[], add: false, relu: false };
     int16.multiply(&Contiguous { values: rows, row_len: depth }, &packed, epilogue, &mut out);
@@ -261,7 +243,7 @@ fn winograd_is_a_convolution_as_far_as_the_steps_go() {
     let input = values(5, num_images * side * side * channels);
     let weight = values(6, channels * channels * 9);
     let bias = values(7, channels);
-    let winograd = Winograd::new(int16, channels, channels, &weight, &bias);
+    let winograd = Winograd::new(int16, channels, channels, rows(&weight), &bias);
     let mut out = vec![f32::NAN; num_images * side * side * channels];
     winograd.forward(&input, side, &mut Scratch::default(), &mut out);
     let expected = convolve(&input, num_images, side, channels, &weight, &bias);

@@ -25,6 +25,23 @@ impl<V: Value> Aligned<V> {
         self.len = len;
         self
     }
+
+    /// Room for `len` values.
+    pub fn with_capacity(len: usize) -> Self {
+        let mut values = Vec::<V>::with_capacity(len + LINE_LEN);
+        let first = values.as_ptr().align_offset(LINE_LEN * size_of::<V>());
+        values.resize(first, V::default());
+        Aligned { values, first, len: 0 }
+    }
+
+    /// Adds `len` zeros, for which there is room, and returns them.
+    pub fn append(&mut self, len: usize) -> &mut [V] {
+        let end = self.first + self.len + len;
+        assert!(end <= self.values.capacity(), "there is no room for {len} more values");
+        self.values.resize(end, V::default());
+        self.len += len;
+        &mut self.values[end - len..]
+    }
 }
 
 impl<V> Deref for Aligned<V> {
@@ -53,5 +70,19 @@ mod tests {
             assert_eq!(values.as_ptr().addr() % 64, 0);
             assert_eq!(values.resized(len), vec![len as f32; len]);
         }
+    }
+
+    #[test]
+    fn values_that_are_appended_begin_with_a_cache_line_and_stay_there() {
+        let mut values = Aligned::<f32>::with_capacity(300);
+        let begin = values.as_ptr();
+        assert_eq!(begin.addr() % 64, 0);
+        for len in [100, 0, 200] {
+            let appended = values.append(len);
+            assert_eq!(appended, vec![0.0; len]);
+            appended.fill(len as f32);
+        }
+        assert_eq!(*values, [vec![100.0; 100], vec![200.0; 200]].concat());
+        assert_eq!(values.as_ptr(), begin);
     }
 }

@@ -13,6 +13,7 @@ use super::gemm::{Epilogue, out_stride};
 use super::isa::Isa;
 use super::lines::{Lines, RowsInLines};
 use super::pairs::{PackedPairs, Pair, pair};
+use super::panels::OUTPUTS;
 use tile::{MAX_ROWS, NOWHERE, Product, TileRows};
 
 /// Pairs that a tile multiplies at once.
@@ -60,14 +61,17 @@ impl Arithmetic for Amx {
         self.isa
     }
 
-    fn pack(
+    fn with_capacity(
         self,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
-        PackedPairs::bf16(num_segments, segment_len, num_outputs, STEP, weight)
+        PackedPairs::for_channels(num_segments, segment_len, num_outputs, STEP)
+    }
+
+    fn push_panel(self, panel: &[[f32; OUTPUTS]], weights: &mut PackedPairs) {
+        weights.push_bf16(self.isa, panel);
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {

@@ -7,6 +7,7 @@ use pulp::Simd;
 use super::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use super::isa::Isa;
 use super::lines::RowsInLines;
+use super::panels::{OUTPUTS, Panels};
 
 /// f32 vectors that a vector of values holds at most.
 pub const MAX_PARTS: usize = 2;
@@ -21,15 +22,32 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
     /// The instructions of everything that is not a product.
     fn isa(self) -> Isa;
 
-    /// Packs `weight(segment, channel, output)`.
-    /// `num_outputs` is a multiple of 32.
+    /// Room for the weights of rows of `num_segments` segments of `segment_len` channels. `num_outputs` is
+    /// a multiple of 32.
+    fn with_capacity(
+        self,
+        num_segments: usize,
+        segment_len: usize,
+        num_outputs: usize,
+    ) -> Self::Weights;
+
+    /// Packs the weights of the next 32 outputs, `[segments, segment_len, 32]` f32.
+    fn push_panel(self, panel: &[[f32; OUTPUTS]], weights: &mut Self::Weights);
+
+    /// Packs the weights of all outputs. `row` writes those of one, `[segments, segment_len]` f32.
     fn pack(
         self,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
-    ) -> Self::Weights;
+        row: impl FnMut(usize, &mut [f32]),
+    ) -> Self::Weights {
+        let mut weights = self.with_capacity(num_segments, segment_len, num_outputs);
+        let depth = num_segments * segment_len;
+        let pack = |panel: &[_]| self.push_panel(panel, &mut weights);
+        Panels::default().for_each(self.isa(), depth, num_outputs, row, pack);
+        weights
+    }
 
     /// Writes `values`, one channel each, to `out`, rounded to the nearest.
     fn round(self, values: &[f32], out: &mut [Self::Value]);
@@ -46,9 +64,6 @@ pub trait Arithmetic: Debug + Copy + Send + Sync {
 
 /// Products whose sums are wanted in f32.
 pub trait F32Products: Arithmetic {
-    /// Packs `[depth, num_outputs]`.
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> Self::Weights;
-
     /// Writes the plain sums of `rows * weights` to `out`, `[rows, outputs]` f32.
     fn multiply_to_f32(
         self,
@@ -139,14 +154,17 @@ impl Arithmetic for Isa {
         self
     }
 
-    fn pack(
+    fn with_capacity(
         self,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedWeights {
-        PackedWeights::new(self, num_segments, segment_len, num_outputs, weight)
+        PackedWeights::with_capacity(self, num_segments, segment_len, num_outputs)
+    }
+
+    fn push_panel(self, panel: &[[f32; OUTPUTS]], weights: &mut PackedWeights) {
+        weights.push_outputs(panel);
     }
 
     fn round(self, values: &[f32], out: &mut [f32]) {
@@ -165,10 +183,6 @@ impl Arithmetic for Isa {
 }
 
 impl F32Products for Isa {
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedWeights {
-        PackedWeights::of_matrix(self, matrix, num_outputs)
-    }
-
     fn multiply_to_f32(self, rows: &Contiguous<'_, f32>, weights: &PackedWeights, out: &mut [f32]) {
         gemm(self, rows, weights, Epilogue { bias: &[], add: false, relu: false }, out);
     }

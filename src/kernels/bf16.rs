@@ -6,15 +6,14 @@ mod products;
 
 use std::fs;
 
-use pulp::Simd;
-
 use super::arithmetic::{Arithmetic, F32Products};
 use super::cap::{self, Level};
 use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
-use super::isa::{Isa, Kernel};
+use super::isa::Isa;
 use super::lines::RowsInLines;
 use super::pairs::tile::{MAX_ROWS, Tile, for_each_tile};
-use super::pairs::{OUTPUTS, PackedPairs, Pair, pair};
+use super::pairs::{PackedPairs, Pair};
+use super::panels::OUTPUTS;
 use products::Rounding;
 
 /// Bytes of rows that are multiplied with all outputs before the next: see `gemm`.
@@ -55,14 +54,17 @@ impl Arithmetic for Bf16 {
         self.isa
     }
 
-    fn pack(
+    fn with_capacity(
         self,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> PackedPairs {
-        PackedPairs::bf16(num_segments, segment_len, num_outputs, 1, weight)
+        PackedPairs::for_channels(num_segments, segment_len, num_outputs, 1)
+    }
+
+    fn push_panel(self, panel: &[[f32; OUTPUTS]], weights: &mut PackedPairs) {
+        weights.push_bf16(self.isa, panel);
     }
 
     fn round(self, values: &[f32], out: &mut [Pair]) {
@@ -90,43 +92,11 @@ impl Arithmetic for Bf16 {
 }
 
 impl F32Products for Bf16 {
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> PackedPairs {
-        let depth = matrix.len() / num_outputs;
-        assert!(depth.is_multiple_of(2), "a depth of {depth} has no whole pairs");
-        let mut packed = PackedPairs::zeros(1, depth / 2, num_outputs);
-        self.isa.run(PackMatrix { matrix, num_outputs, packed: &mut packed.values });
-        packed
-    }
-
     fn multiply_to_f32(self, rows: &Contiguous<'_, Pair>, weights: &PackedPairs, out: &mut [f32]) {
         let stride = out_stride(rows.num_rows(), weights.num_outputs, out.len());
         in_blocks(rows, weights, |tile, row, output| {
             products::to_sums(self, tile, &mut out[row * stride + output..], stride);
         });
-    }
-}
-
-/// Rounds `[depth, outputs]` into panels.
-struct PackMatrix<'a> {
-    matrix: &'a [f32],
-    num_outputs: usize,
-    /// `[outputs / 32, depth / 2, 32]`
-    packed: &'a mut [Pair],
-}
-
-impl Kernel for PackMatrix<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        let num_lines = self.matrix.len() / self.num_outputs / 2;
-        for (index, line) in self.packed.as_chunks_mut::<OUTPUTS>().0.iter_mut().enumerate() {
-            let (panel, pair_of_rows) = (index / num_lines, index % num_lines);
-            let first = 2 * pair_of_rows * self.num_outputs + panel * OUTPUTS;
-            let rows = &self.matrix[first..first + self.num_outputs + OUTPUTS];
-            let (even, odd) = (&rows[..OUTPUTS], &rows[self.num_outputs..]);
-            for output in 0..OUTPUTS {
-                line[output] = pair(even[output], odd[output]);
-            }
-        }
     }
 }
 

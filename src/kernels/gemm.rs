@@ -13,6 +13,7 @@ use super::fetch::Ahead;
 use super::isa::{Isa, Kernel};
 use super::lines::{Lines, RowsInLines};
 use super::packing;
+use super::panels::OUTPUTS;
 
 /// Vectors of outputs in a tile.
 pub(super) const PANEL_VECTORS: usize = 2;
@@ -48,11 +49,10 @@ impl PackedWeights {
         num_outputs: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
-        let panel = PANEL_VECTORS * isa.lanes();
-        assert_eq!(num_outputs % isa.lanes(), 0, "outputs do not fill whole vectors");
-        let mut values = vec![0.0; num_segments * segment_len * num_outputs];
-        packing::fill(&mut values, num_segments, segment_len, panel, weight);
-        PackedWeights { values, panel, num_outputs, segment_len, num_segments }
+        let mut packed = PackedWeights::with_capacity(isa, num_segments, segment_len, num_outputs);
+        packed.values.resize(num_segments * segment_len * num_outputs, 0.0);
+        packing::fill(&mut packed.values, num_segments, segment_len, packed.panel, weight);
+        packed
     }
 
     /// Packs `[depth, num_outputs]`; `num_outputs` fills whole vectors.
@@ -63,6 +63,19 @@ impl PackedWeights {
             packed.set_row(place, row);
         }
         packed
+    }
+
+    /// Room for weights; `num_outputs` fills whole vectors.
+    pub(super) fn with_capacity(
+        isa: Isa,
+        num_segments: usize,
+        segment_len: usize,
+        num_outputs: usize,
+    ) -> Self {
+        let panel = PANEL_VECTORS * isa.lanes();
+        assert_eq!(num_outputs % isa.lanes(), 0, "outputs do not fill whole vectors");
+        let values = Vec::with_capacity(num_segments * segment_len * num_outputs);
+        PackedWeights { values, panel, num_outputs, segment_len, num_segments }
     }
 
     /// Zeros, for `num_outputs` rounded up to whole vectors.
@@ -99,6 +112,24 @@ impl PackedWeights {
             let width = self.panel.min(self.num_outputs - outputs.start);
             let first = outputs.start * depth + place * width;
             self.values[first..first + outputs.len()].copy_from_slice(&row[outputs]);
+        }
+    }
+
+    /// Adds the weights of the next 32 outputs, `[depth, 32]`, or of as many as are left.
+    pub(super) fn push_outputs(&mut self, lines: &[[f32; OUTPUTS]]) {
+        let depth = self.segment_len * self.num_segments;
+        assert_eq!(lines.len(), depth, "the panel's depth is not the weights'");
+        let first = self.values.len();
+        let num_outputs = OUTPUTS.min(self.num_outputs - first / depth);
+        if num_outputs == OUTPUTS && self.panel == OUTPUTS {
+            return self.values.extend_from_slice(lines.as_flattened());
+        }
+        self.values.resize(first + num_outputs * depth, 0.0);
+        let panels = self.values[first..].chunks_mut(self.panel * depth);
+        for (outputs, values) in panel_ranges(self.panel, num_outputs).zip(panels) {
+            for (line, values) in lines.iter().zip(values.chunks_exact_mut(outputs.len())) {
+                values.copy_from_slice(&line[outputs.clone()]);
+            }
         }
     }
 

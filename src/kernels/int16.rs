@@ -18,7 +18,8 @@ use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
 use super::isa::{Isa, Kernel};
 use super::lines::RowsInLines;
 use super::pairs::tile::{MAX_ROWS, for_each_tile};
-use super::pairs::{OUTPUTS, PackedPairs, Pair, join};
+use super::pairs::{PackedPairs, Pair, join, join_channels};
+use super::panels::OUTPUTS;
 use products::Scaling;
 
 /// Values of a row at most. Rounding adds half of a step to each, 45 to the norm, with which the product of the
@@ -80,37 +81,30 @@ impl Arithmetic for Int16 {
         self.isa
     }
 
-    fn pack(
+    fn with_capacity(
         self,
         num_segments: usize,
         segment_len: usize,
         num_outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
     ) -> ScaledWeights {
         assert!(num_segments * segment_len <= MAX_DEPTH, "sums of more products may overflow");
-        let steps: Vec<f32> = (0..num_outputs)
-            .map(|output| {
-                let mut size = Size::default();
-                for segment in 0..num_segments {
-                    for channel in 0..segment_len {
-                        size.add(weight(segment, channel, output));
-                    }
-                }
-                size.steps()
-            })
-            .collect();
-        let even_len = segment_len.next_multiple_of(2);
-        let integer_at = |segment, channel, output| {
-            if channel < segment_len {
-                integer(weight(segment, channel, output) * steps[output])
-            } else {
-                0
-            }
-        };
-        let mut integers = PackedPairs::new(num_segments, even_len, num_outputs, 1, integer_at);
-        integers.segment_len *= num_segments;
-        integers.num_segments = 1;
-        ScaledWeights { integers, scales: inverses(&steps), segment_len }
+        let row_len = num_segments * segment_len.div_ceil(2);
+        let integers = PackedPairs::with_capacity(1, row_len, num_outputs);
+        ScaledWeights { integers, scales: Vec::with_capacity(num_outputs), segment_len }
+    }
+
+    fn push_panel(self, panel: &[[f32; OUTPUTS]], weights: &mut ScaledWeights) {
+        let ScaledWeights { integers, scales, segment_len } = weights;
+        let num_pairs = panel.len() / *segment_len * segment_len.div_ceil(2);
+        assert_eq!(num_pairs, integers.segment_len, "the panel's depth is not the weights'");
+        let mut steps = [0.0; OUTPUTS];
+        self.isa.run(RoundPanel {
+            weights: panel,
+            segment_len: *segment_len,
+            steps: &mut steps,
+            panel: integers.append_panel(),
+        });
+        scales.extend(steps.map(|steps| if steps > 0.0 { 1.0 / steps } else { 0.0 }));
     }
 
     fn round(self, values: &[f32], out: &mut [f32]) {
@@ -129,17 +123,6 @@ impl Arithmetic for Int16 {
 }
 
 impl F32Products for Int16 {
-    fn pack_matrix(self, matrix: &[f32], num_outputs: usize) -> ScaledWeights {
-        let depth = matrix.len() / num_outputs;
-        assert!(depth.is_multiple_of(2), "a depth of {depth} has no whole pairs");
-        assert!(depth <= MAX_DEPTH, "sums of more products may overflow");
-        let mut steps = vec![0.0; num_outputs];
-        self.isa.run(Steps { matrix, steps: &mut steps });
-        let mut integers = PackedPairs::zeros(1, depth / 2, num_outputs);
-        self.isa.run(PackMatrix { matrix, steps: &steps, packed: &mut integers.values });
-        ScaledWeights { integers, scales: inverses(&steps), segment_len: depth }
-    }
-
     fn multiply_to_f32(self, rows: &Contiguous<'_, f32>, weights: &ScaledWeights, out: &mut [f32]) {
         let epilogue = Epilogue { bias: &[], add: false, relu: false };
         self.multiply_rows(rows, weights, epilogue, out);
@@ -185,85 +168,51 @@ impl Int16 {
     }
 }
 
-/// The size of an output's weights.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    square: f32,
-    largest: f32,
+/// Rounds the weights of a panel.
+struct RoundPanel<'a> {
+    /// `[segments, segment_len, 32]`
+    weights: &'a [[f32; OUTPUTS]],
+    segment_len: usize,
+    /// How many 1 is rounded to.
+    steps: &'a mut [f32; OUTPUTS],
+    /// `[segments, pairs of a segment, 32]`
+    panel: &'a mut [[Pair; OUTPUTS]],
 }
 
-impl Size {
-    #[inline(always)]
-    fn add(&mut self, weight: f32) {
-        self.square += weight * weight;
-        self.largest = self.largest.max(weight.abs());
-    }
-
-    /// How many steps 1 is rounded to.
-    #[inline(always)]
-    fn steps(self) -> f32 {
-        if self.square > 0.0 {
-            (WEIGHTS_NORM / self.square.sqrt()).min(MAX_WEIGHT / self.largest)
-        } else {
-            0.0
-        }
-    }
-}
-
-/// How many steps 1 is rounded to, for each output of `[depth, outputs]`.
-struct Steps<'a> {
-    matrix: &'a [f32],
-    /// `[outputs]`
-    steps: &'a mut [f32],
-}
-
-impl Kernel for Steps<'_> {
+impl Kernel for RoundPanel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
-        let num_outputs = self.steps.len();
-        for (panel, steps) in self.steps.as_chunks_mut::<OUTPUTS>().0.iter_mut().enumerate() {
-            let (mut squares, mut largest) = ([0.0f32; OUTPUTS], [0.0f32; OUTPUTS]);
-            for row in self.matrix.chunks_exact(num_outputs) {
-                let row = &row[panel * OUTPUTS..][..OUTPUTS];
-                for output in 0..OUTPUTS {
-                    squares[output] += row[output] * row[output];
-                    largest[output] = largest[output].max(row[output].abs());
-                }
-            }
-            for output in 0..OUTPUTS {
-                let size = Size { square: squares[output], largest: largest[output] };
-                steps[output] = size.steps();
-            }
-        }
+        let steps = steps(self.weights);
+        *self.steps = steps;
+        let segments = self.weights.chunks_exact(self.segment_len);
+        join_channels(
+            segments.zip(self.panel.chunks_exact_mut(self.segment_len.div_ceil(2))),
+            #[inline(always)]
+            |output, first, second| {
+                join(integer(first * steps[output]), integer(second * steps[output]))
+            },
+        );
     }
 }
 
-/// Rounds `[depth, outputs]` into panels.
-struct PackMatrix<'a> {
-    matrix: &'a [f32],
-    /// `[outputs]`
-    steps: &'a [f32],
-    /// `[outputs / 32, depth / 2, 32]`
-    packed: &'a mut [Pair],
-}
-
-impl Kernel for PackMatrix<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        let num_outputs = self.steps.len();
-        let num_lines = self.matrix.len() / num_outputs / 2;
-        for (index, line) in self.packed.as_chunks_mut::<OUTPUTS>().0.iter_mut().enumerate() {
-            let (panel, pair_of_rows) = (index / num_lines, index % num_lines);
-            let first = 2 * pair_of_rows * num_outputs + panel * OUTPUTS;
-            let rows = &self.matrix[first..first + num_outputs + OUTPUTS];
-            let (even, odd) = (&rows[..OUTPUTS], &rows[num_outputs..]);
-            let steps = &self.steps[panel * OUTPUTS..][..OUTPUTS];
-            for output in 0..OUTPUTS {
-                let integer = |row: &[f32]| integer(row[output] * steps[output]);
-                line[output] = join(integer(even), integer(odd));
-            }
+/// How many steps 1 is rounded to, for each output of `[depth, 32]`. Weights of zero have none.
+#[inline(always)]
+fn steps(weights: &[[f32; OUTPUTS]]) -> [f32; OUTPUTS] {
+    let (mut squares, mut largest) = ([0.0f32; OUTPUTS], [0.0f32; OUTPUTS]);
+    for weights in weights {
+        for output in 0..OUTPUTS {
+            squares[output] += weights[output] * weights[output];
+            largest[output] = largest[output].max(weights[output].abs());
         }
     }
+    let mut steps = [0.0; OUTPUTS];
+    for output in 0..OUTPUTS {
+        if squares[output] > 0.0 {
+            steps[output] =
+                (WEIGHTS_NORM / squares[output].sqrt()).min(MAX_WEIGHT / largest[output]);
+        }
+    }
+    steps
 }
 
 /// The bits of the nearest integer, halves to even. Next to 1.5 * 2^23 numbers are whole, and the last bits
@@ -273,7 +222,57 @@ fn integer(value: f32) -> u16 {
     (value + 1.5 * (1 << 23) as f32).to_bits() as u16
 }
 
-/// Zero's is zero.
-fn inverses(steps: &[f32]) -> Vec<f32> {
-    steps.iter().map(|&steps| if steps > 0.0 { 1.0 / steps } else { 0.0 }).collect()
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn weights_are_rounded_output_by_output_and_lie_in_pairs(
+            seed in 0..1000usize,
+            num_segments in 1..5usize,
+            segment_len in 1..40usize,
+            num_panels in 1..4usize,
+        ) {
+            let Some(int16) = Int16::detect() else {
+                eprintln!("SKIPPED, nothing checked: this CPU has no AVX512_VNNI");
+                return Ok(());
+            };
+            let num_outputs = num_panels * OUTPUTS;
+            let weight = |output: usize, place: usize| {
+                ((seed + 31 * output + 17 * place) * 37 % 101) as f32 - 50.0
+            };
+            let packed = int16.pack(num_segments, segment_len, num_outputs, |output, row| {
+                for (place, value) in row.iter_mut().enumerate() {
+                    *value = weight(output, place);
+                }
+            });
+            let num_pairs = segment_len.div_ceil(2);
+            prop_assert_eq!(packed.scales.len(), num_outputs);
+            prop_assert_eq!(packed.integers.values.len(), num_segments * num_pairs * num_outputs);
+            let mut pairs = packed.integers.values.iter();
+            for panel in 0..num_panels {
+                for line in 0..num_segments * num_pairs {
+                    let (segment, first) = (line / num_pairs, line % num_pairs * 2);
+                    for output in panel * OUTPUTS..(panel + 1) * OUTPUTS {
+                        let pair = pairs.next().copied().unwrap();
+                        let scale = packed.scales[output];
+                        for (channel, bits) in [(first, pair), (first + 1, pair >> 16)] {
+                            let found = f32::from(bits as i16) * scale;
+                            if channel == segment_len {
+                                prop_assert_eq!(found, 0.0);
+                                continue;
+                            }
+                            let expected = weight(output, segment * segment_len + channel);
+                            // Half of a step, and the last bits of f32 in 32,700 of them.
+                            let is_nearest = (found - expected).abs() <= 0.51 * scale;
+                            prop_assert!(is_nearest, "{found}, not {expected}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

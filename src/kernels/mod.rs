@@ -24,5 +24,6 @@ pub mod lines;
 mod packing;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 pub mod pairs;
+pub mod panels;
 pub mod pool;
 pub mod winograd;

@@ -9,10 +9,8 @@ use pulp::Simd;
 
 use super::aligned::Aligned;
 use super::arithmetic::{MAX_PARTS, Value, bf16_bits};
-use super::packing;
-
-/// Outputs of a panel.
-pub(super) const OUTPUTS: usize = 32;
+use super::isa::{Isa, Kernel};
+use super::panels::OUTPUTS;
 
 /// Two channels, of 16 bits each.
 pub type Pair = u32;
@@ -29,61 +27,90 @@ pub struct PackedPairs {
 }
 
 impl PackedPairs {
-    /// Packs `weight(segment, channel, output)`, rounded to bits. Zeros fill segments of `num_channels` up to
-    /// a multiple of `step` pairs.
-    pub(super) fn new(
+    /// The memory that they take.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[Pair]>(&self.values)
+    }
+
+    /// Room for weights. `segment_len` in pairs.
+    pub(super) fn with_capacity(
+        num_segments: usize,
+        segment_len: usize,
+        num_outputs: usize,
+    ) -> Self {
+        assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
+        let values = Aligned::with_capacity(num_segments * segment_len * num_outputs);
+        PackedPairs { values, num_outputs, num_segments, segment_len }
+    }
+
+    /// The same for segments of `num_channels`, filled up to a multiple of `step` pairs.
+    pub(super) fn for_channels(
         num_segments: usize,
         num_channels: usize,
         num_outputs: usize,
         step: usize,
-        weight: impl Fn(usize, usize, usize) -> u16,
     ) -> Self {
         assert!(
             num_channels.is_multiple_of(2),
             "a segment of {num_channels} channels has no whole pairs"
         );
         let segment_len = (num_channels / 2).next_multiple_of(step);
-        let mut packed = PackedPairs::zeros(num_segments, segment_len, num_outputs);
-        packing::fill(
-            &mut packed.values,
-            num_segments,
-            segment_len,
-            OUTPUTS,
-            |segment, place, output| {
-                let channel = |channel| weight(segment, channel, output);
-                if 2 * place < num_channels {
-                    join(channel(2 * place), channel(2 * place + 1))
-                } else {
-                    0
-                }
-            },
+        PackedPairs::with_capacity(num_segments, segment_len, num_outputs)
+    }
+
+    /// Adds zeros for the next 32 outputs, `[segments, segment_len, 32]`, and returns them.
+    pub(super) fn append_panel(&mut self) -> &mut [[Pair; OUTPUTS]] {
+        let depth = self.num_segments * self.segment_len;
+        self.values.append(OUTPUTS * depth).as_chunks_mut().0
+    }
+
+    /// Adds the weights of the next 32 outputs, `[segments, channels, 32]`, rounded to bf16.
+    pub(super) fn push_bf16(&mut self, isa: Isa, weights: &[[f32; OUTPUTS]]) {
+        let (num_segments, segment_len) = (self.num_segments, self.segment_len);
+        let num_channels = weights.len() / num_segments;
+        assert!(num_channels.div_ceil(2) <= segment_len, "a panel's segments are too long");
+        let panel = self.append_panel();
+        isa.run(RoundToBf16 { weights, num_channels, segment_len, panel });
+    }
+}
+
+/// Rounds the weights of a panel.
+struct RoundToBf16<'a> {
+    /// `[segments, num_channels, 32]`
+    weights: &'a [[f32; OUTPUTS]],
+    num_channels: usize,
+    /// In pairs.
+    segment_len: usize,
+    /// `[segments, segment_len, 32]`
+    panel: &'a mut [[Pair; OUTPUTS]],
+}
+
+impl Kernel for RoundToBf16<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let segments = self.weights.chunks_exact(self.num_channels);
+        join_channels(
+            segments.zip(self.panel.chunks_exact_mut(self.segment_len)),
+            #[inline(always)]
+            |_, first, second| pair(first, second),
         );
-        packed
     }
+}
 
-    /// The same, rounded to bf16.
-    pub(super) fn bf16(
-        num_segments: usize,
-        num_channels: usize,
-        num_outputs: usize,
-        step: usize,
-        weight: impl Fn(usize, usize, usize) -> f32,
-    ) -> Self {
-        let bits = |segment, channel, output| bf16_bits(weight(segment, channel, output));
-        PackedPairs::new(num_segments, num_channels, num_outputs, step, bits)
-    }
-
-    /// The memory that they take.
-    pub fn bytes(&self) -> usize {
-        size_of_val::<[Pair]>(&self.values)
-    }
-
-    /// `segment_len` in pairs.
-    pub(super) fn zeros(num_segments: usize, segment_len: usize, num_outputs: usize) -> Self {
-        assert!(num_outputs.is_multiple_of(OUTPUTS), "outputs are not a multiple of {OUTPUTS}");
-        let mut values = Aligned::default();
-        values.resized(num_segments * segment_len * num_outputs);
-        PackedPairs { values, num_outputs, num_segments, segment_len }
+/// Writes `join(output, first, second)` of each two channels of a segment, `[channels, 32]`, to its pairs,
+/// `[pairs, 32]`. The channel after an odd last one is zero.
+#[inline(always)]
+pub(super) fn join_channels<'a>(
+    segments: impl Iterator<Item = (&'a [[f32; OUTPUTS]], &'a mut [[Pair; OUTPUTS]])>,
+    join: impl Fn(usize, f32, f32) -> Pair,
+) {
+    for (channels, pairs) in segments {
+        for (channels, pairs) in channels.chunks(2).zip(pairs) {
+            let (first, second) = (&channels[0], channels.get(1).unwrap_or(&[0.0; OUTPUTS]));
+            for output in 0..OUTPUTS {
+                pairs[output] = join(output, first[output], second[output]);
+            }
+        }
     }
 }
 
@@ -154,16 +181,33 @@ mod tests {
 
     #[test]
     fn segments_are_filled_up_with_zeros() {
-        let packed = PackedPairs::new(2, 4, 32, 3, |segment, channel, output| {
-            bf16_bits((100 * segment + 10 * channel + output) as f32)
-        });
+        let mut weights = Vec::new();
+        for segment in 0..2 {
+            for channel in 0..4 {
+                let value = |output| (100 * segment + 10 * channel + output) as f32;
+                weights.push(std::array::from_fn(value));
+            }
+        }
+        let mut packed = PackedPairs::for_channels(2, 4, 64, 3);
+        packed.push_bf16(Isa::fastest(), &[[0.0; 32]; 8]);
+        packed.push_bf16(Isa::fastest(), &weights);
         assert_eq!(packed.segment_len, 3);
         let lines: Vec<&[Pair]> = packed.values.chunks_exact(32).collect();
-        assert_eq!(lines[0][1], pair(1.0, 11.0));
-        assert_eq!(lines[1][0], pair(20.0, 30.0));
-        assert_eq!(lines[2], [0; 32]);
-        assert_eq!(lines[4][2], pair(122.0, 132.0));
-        assert_eq!(lines[5], [0; 32]);
+        assert_eq!(lines[..6], [[0; 32]; 6]);
+        assert_eq!(lines[6][1], pair(1.0, 11.0));
+        assert_eq!(lines[7][0], pair(20.0, 30.0));
+        assert_eq!(lines[8], [0; 32]);
+        assert_eq!(lines[10][2], pair(122.0, 132.0));
+        assert_eq!(lines[11], [0; 32]);
+    }
+
+    #[test]
+    fn the_channel_after_an_odd_last_one_is_zero() {
+        let channels = [[1.0; 32], [2.0; 32], [3.0; 32]];
+        let mut pairs = [[0; 32]; 2];
+        let segments = [(&channels[..], &mut pairs[..])];
+        join_channels(segments.into_iter(), |_, first, second| pair(first, second));
+        assert_eq!(pairs, [[pair(1.0, 2.0); 32], [pair(3.0, 0.0); 32]]);
     }
 
     #[test]

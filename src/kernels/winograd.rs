@@ -12,8 +12,9 @@ use super::aligned::Aligned;
 use super::arithmetic::{F32Products, Value};
 use super::fetch::{LINE_LEN, fetch};
 use super::gemm::Contiguous;
+use super::panels::{OUTPUTS, Panels};
 use transform::{Grid, TransformInput, TransformOutput};
-use weights::Taps;
+use weights::{TAPS, TransformWeights};
 
 /// Side of an output tile.
 const TILE: usize = 4;
@@ -52,24 +53,34 @@ pub struct Scratch<V> {
 }
 
 impl<A: F32Products> Winograd<A> {
-    /// Transforms `weight`, `[out, in, 3, 3]` f32. `bias` is `[out]` f32.
+    /// Transforms the weights. `row` writes those of an output, `[in, 3, 3]` f32. `bias` is `[out]` f32.
     pub fn new(
         arithmetic: A,
         in_channels: usize,
         out_channels: usize,
-        weight: &[f32],
+        mut row: impl FnMut(usize, &mut [f32]),
         bias: &[f32],
     ) -> Self {
         let lanes = arithmetic.isa().lanes();
         let output = |place| A::Value::channel(place, lanes);
-        let taps = Taps::new(arithmetic.isa(), in_channels, out_channels, weight, output);
-        let mut values = Vec::new();
-        let weights = (0..POINTS * POINTS)
-            .map(|point| {
-                taps.at_points(point / POINTS, point % POINTS, &mut values);
-                arithmetic.pack_matrix(&values, out_channels)
-            })
-            .collect();
+        let empty = || arithmetic.with_capacity(1, in_channels, out_channels);
+        let mut weights: Vec<_> = (0..POINTS * POINTS).map(|_| empty()).collect();
+        let mut planes = vec![[0.0; OUTPUTS]; POINTS * in_channels];
+        Panels::default().for_each(
+            arithmetic.isa(),
+            in_channels * TAPS,
+            out_channels,
+            |place, weights| row(output(place), weights),
+            |kernels| {
+                for (point, weights) in weights.chunks_exact_mut(POINTS).enumerate() {
+                    let planes = &mut planes[..];
+                    arithmetic.isa().run(TransformWeights { point, kernels, planes });
+                    for (plane, weights) in planes.chunks_exact(in_channels).zip(weights) {
+                        arithmetic.push_panel(plane, weights);
+                    }
+                }
+            },
+        );
         let bias = (0..out_channels).map(|place| bias[output(place)]).collect();
         Winograd { arithmetic, weights, bias, in_channels, out_channels }
     }

@@ -7,7 +7,8 @@ use super::{STEP, Unit};
 use crate::kernels::bf16::Bf16;
 use crate::kernels::gemm::Epilogue;
 use crate::kernels::lines::Lines;
-use crate::kernels::pairs::{OUTPUTS, PackedPairs, Pair};
+use crate::kernels::pairs::{PackedPairs, Pair};
+use crate::kernels::panels::OUTPUTS;
 
 /// Rows of a tile at most.
 pub(super) const MAX_ROWS: usize = 16;

@@ -4,8 +4,9 @@
 use std::ptr;
 
 use super::Bf16;
+use crate::kernels::pairs::Pair;
 use crate::kernels::pairs::tile::{RawTile, Tile};
-use crate::kernels::pairs::{OUTPUTS, Pair};
+use crate::kernels::panels::OUTPUTS;
 
 /// As in `bf16.cpp`.
 #[repr(C)]

@@ -5,8 +5,9 @@ use std::ptr;
 
 use super::Int16;
 use crate::kernels::gemm::Rows;
+use crate::kernels::pairs::Pair;
 use crate::kernels::pairs::tile::{MAX_SEGMENTS, RawTile, Tile};
-use crate::kernels::pairs::{OUTPUTS, Pair};
+use crate::kernels::panels::OUTPUTS;
 
 /// As in `int16.cpp`.
 #[repr(C)]

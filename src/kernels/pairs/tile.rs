@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr;
 
-use super::{OUTPUTS, PackedPairs, Pair};
+use super::{PackedPairs, Pair};
 use crate::kernels::gemm::Rows;
+use crate::kernels::panels::OUTPUTS;
 
 /// Rows of a tile at most.
 pub(in crate::kernels) const MAX_ROWS: usize = 12;

@@ -3,97 +3,74 @@
 use pulp::Simd;
 
 use super::{A, A2, B, B2, POINTS};
-use crate::kernels::isa::{Isa, Kernel};
+use crate::kernels::isa::Kernel;
+use crate::kernels::panels::OUTPUTS;
 
 /// Weights of a kernel.
-const TAPS: usize = 9;
-/// Kernels that are transposed at once: a cache line of each of their weights.
-const INPUTS: usize = 16;
-/// Values that are computed at once.
+pub(super) const TAPS: usize = 9;
+/// Side of a kernel.
+const SIDE: usize = 3;
+/// Outputs that are computed at once: their numbers stay in registers.
 const BLOCK: usize = 16;
 
-/// The weights of a convolution, `[9, in, out]` f32.
-pub(super) struct Taps {
-    isa: Isa,
-    values: Vec<f32>,
+/// The values of a panel's kernels at the pairs of one point with each. Sums are taken in f64, over the columns
+/// of a kernel and then over its lines, and rounded once.
+pub(super) struct TransformWeights<'a> {
+    /// The first point of the pairs.
+    pub(super) point: usize,
+    /// `[in, 9, 32]`
+    pub(super) kernels: &'a [[f32; OUTPUTS]],
+    /// `[6, in, 32]`
+    pub(super) planes: &'a mut [[f32; OUTPUTS]],
 }
 
-impl Taps {
-    /// Of `weight`, `[out, in, 3, 3]` f32; `output` tells which output lies at a place.
-    pub(super) fn new(
-        isa: Isa,
-        in_channels: usize,
-        out_channels: usize,
-        weight: &[f32],
-        output: impl Fn(usize) -> usize,
-    ) -> Self {
-        let plane_len = in_channels * out_channels;
-        let mut values = vec![0.0; TAPS * plane_len];
-        for first_input in (0..in_channels).step_by(INPUTS) {
-            let inputs = first_input..in_channels.min(first_input + INPUTS);
-            for place in 0..out_channels {
-                let kernels = &weight[output(place) * in_channels * TAPS..];
-                for input in inputs.clone() {
-                    for (tap, &value) in kernels[input * TAPS..][..TAPS].iter().enumerate() {
-                        values[tap * plane_len + input * out_channels + place] = value;
+impl Kernel for TransformWeights<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let kernels = self.kernels.as_chunks::<TAPS>().0;
+        let mut planes = self.planes.chunks_exact_mut(kernels.len());
+        let planes: [_; POINTS] = std::array::from_fn(|_| planes.next().unwrap_or_default());
+        for (input, kernel) in kernels.iter().enumerate() {
+            for first in (0..OUTPUTS).step_by(BLOCK) {
+                let mut columns = [[0.0; BLOCK]; SIDE];
+                for column in 0..SIDE {
+                    let mut taps = [[0.0; BLOCK]; SIDE];
+                    for line in 0..SIDE {
+                        let values = &kernel[line * SIDE + column][first..][..BLOCK];
+                        for lane in 0..BLOCK {
+                            taps[line][lane] = f64::from(values[lane]);
+                        }
+                    }
+                    columns[column] = values_at(self.point, &taps);
+                }
+                for point in 0..POINTS {
+                    let values = values_at(point, &columns);
+                    let out = &mut planes[point][input][first..][..BLOCK];
+                    for lane in 0..BLOCK {
+                        out[lane] = values[lane] as f32;
                     }
                 }
             }
         }
-        Taps { isa, values }
-    }
-
-    /// Writes the values of all kernels, `[in, out]` f32, at a pair of points. Sums are taken in f64 and
-    /// rounded once.
-    pub(super) fn at_points(&self, row: usize, column: usize, values: &mut Vec<f32>) {
-        values.resize(self.values.len() / TAPS, 0.0);
-        let factors = std::array::from_fn(|tap| ROWS[row][tap / 3] * ROWS[column][tap % 3]);
-        self.isa.run(Combine { taps: &self.values, factors, sums: values });
     }
 }
 
-/// The sums of all planes, each times its factor.
-struct Combine<'a> {
-    /// `[9, len]`
-    taps: &'a [f32],
-    factors: [f64; TAPS],
-    /// `[len]`
-    sums: &'a mut [f32],
-}
-
-impl Kernel for Combine<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        let len = self.sums.len();
-        let taps: [&[f32]; TAPS] =
-            std::array::from_fn(|tap| &self.taps[tap * len..(tap + 1) * len]);
-        let (blocks, rest) = self.sums.as_chunks_mut::<BLOCK>();
-        for (index, out) in blocks.iter_mut().enumerate() {
-            let mut sums = [0.0f64; BLOCK];
-            for tap in 0..TAPS {
-                let values = &taps[tap][index * BLOCK..][..BLOCK];
-                for lane in 0..BLOCK {
-                    sums[lane] += self.factors[tap] * f64::from(values[lane]);
-                }
-            }
-            for lane in 0..BLOCK {
-                out[lane] = sums[lane] as f32;
-            }
-        }
-        let first = len - rest.len();
-        for (index, out) in (first..).zip(rest) {
-            let mut sum = 0.0;
-            for tap in 0..TAPS {
-                sum += self.factors[tap] * f64::from(taps[tap][index]);
-            }
-            *out = sum as f32;
-        }
+/// The values at a point of polynomials with these coefficients.
+#[inline(always)]
+fn values_at(point: usize, coefficients: &[[f64; BLOCK]; SIDE]) -> [f64; BLOCK] {
+    let factors = FACTORS[point];
+    let mut values = [0.0; BLOCK];
+    for lane in 0..BLOCK {
+        values[lane] = factors[0] * coefficients[0][lane]
+            + factors[1] * coefficients[1][lane]
+            + factors[2] * coefficients[2][lane];
     }
+    values
 }
 
 /// What the weights of a kernel's line are multiplied with for their value at each point.
-const ROWS: [[f64; 3]; POINTS] = {
-    const fn at(point: f64, scale: f64) -> [f64; 3] {
+const FACTORS: [[f64; SIDE]; POINTS] = {
+    const fn at(point: f64, scale: f64) -> [f64; SIDE] {
         [1.0 / scale, point / scale, point * point / scale]
     }
     [
@@ -109,28 +86,32 @@ const ROWS: [[f64; 3]; POINTS] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::isa::Isa;
 
     #[test]
     fn every_kernel_is_transformed_alone_and_found_at_its_place() {
-        let (in_channels, out_channels) = (INPUTS + 3, 7);
+        let num_inputs = 5;
         let value = |index: usize| (index * 37 % 101) as f32 - 50.0;
-        let weight: Vec<f32> = (0..out_channels * in_channels * TAPS).map(value).collect();
-        let output = |place: usize| (place * 3 + 1) % out_channels;
+        let kernels: Vec<[f32; OUTPUTS]> = (0..num_inputs * TAPS)
+            .map(|line| std::array::from_fn(|output| value(line * OUTPUTS + output)))
+            .collect();
         for isa in Isa::supported().into_iter().chain([Isa::Portable]) {
-            let taps = Taps::new(isa, in_channels, out_channels, &weight, output);
-            let mut found = Vec::new();
-            for (row, column) in [(0, 0), (1, 4), (5, 2)] {
-                taps.at_points(row, column, &mut found);
-                for input in 0..in_channels {
-                    for place in 0..out_channels {
-                        let kernel = &weight[(output(place) * in_channels + input) * TAPS..];
+            for point in 0..POINTS {
+                let mut planes = vec![[f32::NAN; OUTPUTS]; POINTS * num_inputs];
+                isa.run(TransformWeights { point, kernels: &kernels, planes: &mut planes });
+                for (index, plane) in planes.iter().enumerate() {
+                    let (column, input) = (index / num_inputs, index % num_inputs);
+                    for (output, &found) in plane.iter().enumerate() {
+                        // In any order, exact but for the last bits.
                         let mut expected = 0.0;
-                        for (tap, &value) in kernel[..TAPS].iter().enumerate() {
-                            expected +=
-                                ROWS[row][tap / 3] * ROWS[column][tap % 3] * f64::from(value);
+                        for tap in 0..TAPS {
+                            expected += FACTORS[point][tap / SIDE]
+                                * FACTORS[column][tap % SIDE]
+                                * f64::from(kernels[input * TAPS + tap][output]);
                         }
-                        let found = found[input * out_channels + place];
-                        assert_eq!(found, expected as f32, "input {input}, place {place}");
+                        let difference = (f64::from(found) - expected).abs();
+                        let tolerance = f64::from(f32::EPSILON) * expected.abs() + 1e-12;
+                        assert!(difference <= tolerance, "{found}, not {expected}");
                     }
                 }
             }

@@ -109,17 +109,29 @@ impl TensorData {
 
     /// The elements as float32, rounded to nearest where the type is wider.
     pub fn to_f32(&self) -> Vec<f32> {
-        let bytes = &self.bytes;
+        let mut values = vec![0.0; self.bytes.len() / self.dtype.size_bytes()];
+        self.read_f32(0, &mut values);
+        values
+    }
+
+    /// Overwrites `out` by as many elements from `first` on in row-major order, rounded as
+    /// [`TensorData::to_f32`] does.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn read_f32(&self, first: usize, out: &mut [f32]) {
+        let size = self.dtype.size_bytes();
+        let bytes = &self.bytes[first * size..][..out.len() * size];
         match self.dtype {
-            Dtype::F64 => elements(bytes).map(|b| f64::from_le_bytes(b) as f32).collect(),
-            Dtype::F32 => elements(bytes).map(f32::from_le_bytes).collect(),
-            Dtype::F16 => elements(bytes).map(|b| f16_to_f32(u16::from_le_bytes(b))).collect(),
-            Dtype::Bf16 => elements(bytes).map(|b| bf16_to_f32(u16::from_le_bytes(b))).collect(),
-            Dtype::I64 => elements(bytes).map(|b| i64::from_le_bytes(b) as f32).collect(),
-            Dtype::I32 => elements(bytes).map(|b| i32::from_le_bytes(b) as f32).collect(),
-            Dtype::I16 => elements(bytes).map(|b| f32::from(i16::from_le_bytes(b))).collect(),
-            Dtype::I8 => elements(bytes).map(|b| f32::from(i8::from_le_bytes(b))).collect(),
-            Dtype::U8 | Dtype::Bool => bytes.iter().map(|&b| f32::from(b)).collect(),
+            Dtype::F64 => convert(bytes, out, |b| f64::from_le_bytes(b) as f32),
+            Dtype::F32 => convert(bytes, out, f32::from_le_bytes),
+            Dtype::F16 => convert(bytes, out, |b| f16_to_f32(u16::from_le_bytes(b))),
+            Dtype::Bf16 => convert(bytes, out, |b| bf16_to_f32(u16::from_le_bytes(b))),
+            Dtype::I64 => convert(bytes, out, |b| i64::from_le_bytes(b) as f32),
+            Dtype::I32 => convert(bytes, out, |b| i32::from_le_bytes(b) as f32),
+            Dtype::I16 => convert(bytes, out, |b| f32::from(i16::from_le_bytes(b))),
+            Dtype::I8 => convert(bytes, out, |b| f32::from(i8::from_le_bytes(b))),
+            Dtype::U8 | Dtype::Bool => convert(bytes, out, |[byte]| f32::from(byte)),
         }
     }
 }
@@ -135,9 +147,10 @@ pub struct TensorSpec {
     pub dtype: Dtype,
 }
 
-fn elements<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    let (chunks, _) = bytes.as_chunks::<N>();
-    chunks.iter().copied()
+fn convert<const N: usize>(bytes: &[u8], out: &mut [f32], to_f32: impl Fn([u8; N]) -> f32) {
+    for (out, &element) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *out = to_f32(element);
+    }
 }
 
 fn bf16_to_f32(bits: u16) -> f32 {
@@ -199,6 +212,15 @@ mod tests {
             let tensor = TensorData { dtype, shape: vec![], bytes };
             assert_eq!(tensor.to_f32(), [1.0], "{}", dtype.name());
         }
+    }
+
+    #[test]
+    fn elements_are_read_from_the_first_one_asked_for() {
+        let bytes = [1u16, 2, 3, 4].into_iter().flat_map(u16::to_le_bytes).collect();
+        let tensor = TensorData { dtype: Dtype::I16, shape: vec![2, 2], bytes };
+        let mut out = [0.0; 2];
+        tensor.read_f32(1, &mut out);
+        assert_eq!(out, [2.0, 3.0]);
     }
 
     #[test]

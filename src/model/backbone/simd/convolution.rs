@@ -11,7 +11,7 @@ use crate::kernels::arithmetic::{Arithmetic, F32Products, Value};
 use crate::kernels::gemm::Epilogue;
 use crate::kernels::lines::RowsInLines;
 use crate::kernels::winograd::{self, Winograd};
-use crate::model::fold::{FoldedConv, fold};
+use crate::model::fold::Folding;
 use crate::model::resnet::ConvNorm;
 use crate::model::state_dict::StateDict;
 
@@ -28,10 +28,10 @@ pub(super) struct Product<A: Arithmetic> {
 
 impl<A: Arithmetic> Product<A> {
     pub(super) fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm) -> Result<Self> {
-        let folded = fold(state_dict, conv)?;
-        let weights = packed(arithmetic, conv, &folded);
+        let folding = Folding::new(state_dict, conv)?;
+        let weights = packed(arithmetic, conv, &folding);
         let out_len = conv.out_channels / A::Value::CHANNELS;
-        Ok(Product { arithmetic, weights, bias: folded.bias, out_len })
+        Ok(Product { arithmetic, weights, bias: folding.bias, out_len })
     }
 
     /// Overwrites `out` by the convolution of `rows`.
@@ -53,10 +53,19 @@ impl<A: Arithmetic> Product<A> {
 }
 
 /// The weights of a convolution as a product's. A segment is a pixel of the kernel.
-fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folded: &FoldedConv) -> A::Weights {
+fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folding: &Folding) -> A::Weights {
     let (in_channels, num_pixels) = (conv.in_channels, conv.kernel * conv.kernel);
-    arithmetic.pack(num_pixels, in_channels, conv.out_channels, |pixel, input, output| {
-        folded.weight[(output * in_channels + input) * num_pixels + pixel]
+    let mut kernels = vec![0.0; in_channels * num_pixels];
+    arithmetic.pack(num_pixels, in_channels, conv.out_channels, |output, row| {
+        if num_pixels == 1 {
+            return folding.row(output, row);
+        }
+        folding.row(output, &mut kernels);
+        for (pixel, segment) in row.chunks_exact_mut(in_channels).enumerate() {
+            for (value, kernel) in segment.iter_mut().zip(kernels.chunks_exact(num_pixels)) {
+                *value = kernel[pixel];
+            }
+        }
     })
 }
 
@@ -122,9 +131,10 @@ impl<A: F32Products> Conv3x3<A> {
         side: usize,
     ) -> Result<Self> {
         if conv.stride == 1 {
-            let FoldedConv { weight, bias } = fold(state_dict, conv)?;
+            let folding = Folding::new(state_dict, conv)?;
             let (num_in, num_out) = (conv.in_channels, conv.out_channels);
-            let winograd = Winograd::new(arithmetic, num_in, num_out, &weight, &bias);
+            let row = |output, row: &mut [f32]| folding.row(output, row);
+            let winograd = Winograd::new(arithmetic, num_in, num_out, row, &folding.bias);
             return Ok(Conv3x3::Winograd { winograd, side });
         }
         let pixel_len = conv.in_channels / A::Value::CHANNELS;

@@ -8,7 +8,7 @@ use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::gemm::{Epilogue, Rows};
 use crate::kernels::lines::{Lines, RowsInLines};
 use crate::kernels::pool::max_pool;
-use crate::model::fold::fold;
+use crate::model::fold::Folding;
 use crate::model::resnet;
 use crate::model::state_dict::StateDict;
 
@@ -48,18 +48,21 @@ pub(super) struct Scratch<V> {
 impl<A: Arithmetic> Stem<A> {
     pub(super) fn new(arithmetic: A, state_dict: &StateDict) -> Result<Self> {
         let conv = resnet::stem();
-        let folded = fold(state_dict, &conv)?;
+        let folding = Folding::new(state_dict, &conv)?;
         let segment_len = KERNEL_LINE_LEN.next_multiple_of(A::Value::CHANNELS);
-        let weights =
-            arithmetic.pack(KERNEL, segment_len, conv.out_channels, |line, place, output| {
-                if place < KERNEL_LINE_LEN {
+        // [3, 7, 7]
+        let mut kernel = [0.0; RGB * KERNEL * KERNEL];
+        let weights = arithmetic.pack(KERNEL, segment_len, conv.out_channels, |output, row| {
+            folding.row(output, &mut kernel);
+            row.fill(0.0);
+            for (line, segment) in row.chunks_exact_mut(segment_len).enumerate() {
+                for (place, value) in segment[..KERNEL_LINE_LEN].iter_mut().enumerate() {
                     let (column, input) = (place / RGB, place % RGB);
-                    folded.weight[((output * RGB + input) * KERNEL + line) * KERNEL + column]
-                } else {
-                    0.0
+                    *value = kernel[(input * KERNEL + line) * KERNEL + column];
                 }
-            });
-        Ok(Stem { arithmetic, weights, bias: folded.bias })
+            }
+        });
+        Ok(Stem { arithmetic, weights, bias: folding.bias })
     }
 
     /// Some lines at a time, so that they are pooled while they are in the cache.
