@@ -1,9 +1,10 @@
 //! The head's fit on as many features as the dog breeds have.
 
 use divan::counter::ItemsCount;
-use ec2train::config::NUM_FEATURES;
+use ec2train::config::{L2_PENALTIES, NUM_FEATURES};
 use ec2train::features::FeatureMatrix;
 use ec2train::train::fit::{Hyperparameters, fit};
+use ec2train::train::search::choose_penalty;
 
 fn main() {
     divan::main();
@@ -19,6 +20,19 @@ fn epochs(bencher: divan::Bencher, num_threads: usize) {
     bencher
         .counter(ItemsCount::new(hyperparameters.max_epochs))
         .bench(|| fit(&train, &valid, NUM_CLASSES, &hyperparameters, num_threads, |_| Ok(())));
+}
+
+/// The search for the penalty, from two epochs on.
+#[divan::bench(args = [1, 2], sample_count = 3)]
+fn search(bencher: divan::Bencher, num_threads: usize) {
+    let (train, valid) = (features(6_680), features(835));
+    let hyperparameters = Hyperparameters { max_epochs: 2, ..Hyperparameters::default() };
+    let fit = || fit(&train, &valid, NUM_CLASSES, &hyperparameters, num_threads, |_| Ok(()));
+    bencher.with_inputs(|| (fit().expect("a head"), train.clone())).bench_local_values(
+        |(mut fitted, train)| {
+            choose_penalty(&mut fitted, train, &valid, &hyperparameters, &L2_PENALTIES, num_threads)
+        },
+    );
 }
 
 /// Numbers of no pattern, with some features raised for each class.

@@ -1,7 +1,5 @@
 //! What a model follows from.
 
-use std::fs::File;
-
 use super::extraction::Extracted;
 use crate::config::TRAIN_VIEWS;
 use crate::data::transform::EvalTransform;
@@ -22,9 +20,7 @@ pub(super) fn digest(
     extracted: &Extracted,
 ) -> Result<Option<String>> {
     let mut program = blake3::Hasher::new();
-    let read =
-        File::open("/proc/self/exe").and_then(|file| program.update_reader(file).map(|_| ()));
-    if read.is_err() {
+    if program.update_mmap_rayon("/proc/self/exe").is_err() {
         return Ok(None);
     }
     let Extracted { splits: [train, valid, test], data, .. } = extracted;

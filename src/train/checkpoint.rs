@@ -129,17 +129,13 @@ pub(crate) fn key(
     let described = postcard::to_stdvec(&(program, num_classes, hyperparameters))
         .map_err(|error| Error::Internal(format!("cannot describe the fit: {error}")))?;
     hasher.update(&described);
-    let mut bytes = Vec::new();
-    for matrix in [train, valid] {
-        for size in [matrix.num_features, matrix.targets.len()] {
+    for FeatureMatrix { num_features, values, targets } in [train, valid] {
+        for size in [*num_features, targets.len()] {
             hasher.update(&(size as u64).to_le_bytes());
         }
-        for (row, &target) in matrix.rows().zip(&matrix.targets) {
-            bytes.clear();
-            bytes.extend(row.iter().flat_map(|value| value.to_le_bytes()));
-            bytes.extend((target as u64).to_le_bytes());
-            hasher.update(&bytes);
-        }
+        // 55 MB for the dog breeds, by all threads, in this machine's order of bytes.
+        hasher.update_rayon(bytemuck::cast_slice(values));
+        hasher.update(bytemuck::cast_slice(targets));
     }
     Ok(hasher.finalize())
 }
