@@ -10,7 +10,7 @@ use crate::features::FeatureMatrix;
 use crate::kernels::gemm::Contiguous;
 
 /// Features of a split in chunks of rows, each block by block: what is multiplied at once lies side by side. Of
-/// whole rows the pieces of a block lie 8 KB apart, too far for the CPU to foresee: a quarter of a pass
+/// whole rows the pieces of a block lie 8 KB apart, too far for the CPU to foresee: a fifth of a pass
 /// was waiting for them.
 pub(super) struct ChunkedFeatures {
     /// Columns.
@@ -70,8 +70,8 @@ impl ChunkedFeatures {
         Contiguous { values, row_len: features.len() }
     }
 
-    /// The values of the block that is gone through after this one where the chunks are, each block by block, from
-    /// the last to the first; empty after the last of all.
+    /// The values of the block after this one, where chunks are gone through from the last to the first, each
+    /// block by block. None are after the last.
     pub(super) fn after_in_chunk(&self, chunk: usize, features: &Range<usize>) -> &[f32] {
         let next = features.end..self.num_features.min(features.end + packing::BLOCK_LEN);
         if !next.is_empty() {
@@ -83,7 +83,7 @@ impl ChunkedFeatures {
         }
     }
 
-    /// The same where the blocks are, each from the last chunk to the first.
+    /// The same where blocks are gone through, each from the last chunk to the first.
     pub(super) fn after_in_block(&self, chunk: usize, features: &Range<usize>) -> &[f32] {
         if chunk > 0 { self.block(chunk - 1, features).values } else { &[] }
     }
