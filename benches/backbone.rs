@@ -1,4 +1,4 @@
-//! The backbone on one thread, with each engine of this CPU.
+//! The backbone with each engine of this CPU.
 
 use divan::counter::ItemsCount;
 use ec2train::bench::state_dict;
@@ -11,19 +11,19 @@ fn main() {
     divan::main();
 }
 
-/// Items are images.
+/// On one thread. Items are images.
 #[divan::bench(args = engines(), sample_count = 10)]
 fn chunk(bencher: divan::Bencher, name: &str) {
     forward(bencher, name, CHUNK);
 }
 
-/// One image alone, as a server computes it that has no other request.
+/// One image alone on one thread, as a server computes it that has no other request.
 #[divan::bench(args = engines(), sample_count = 50)]
 fn image(bencher: divan::Bencher, name: &str) {
     forward(bencher, name, 1);
 }
 
-/// Folding, transforming and packing the weights.
+/// Folding, transforming and packing the weights, on all threads.
 #[divan::bench(args = engines(), sample_count = 10)]
 fn pack(bencher: divan::Bencher, name: &str) {
     let (engine, weights) = (engine(name), state_dict());

@@ -191,7 +191,7 @@ fn train_locked(
     };
     let (metrics, temperature) = measure(&fit.fitted, of_train, &extracted.splits);
     journal.result(fit.fitted.best_epoch, metrics);
-    // The others make room for the weights, which would otherwise be the most that a run needs.
+    // Those of valid, and of train after layer4, make room for what is still to come.
     let Extracted { splits: [train, valid, test], data, .. } = extracted;
     drop((train, valid));
 

@@ -24,8 +24,8 @@ pub(super) fn save_metadata(dir: &Path, metadata: &Metadata, history: &[Epoch]) 
     atomic_file::replace(&dir.join(METADATA_FILE), |file| writeln!(file, "{text}"))
 }
 
-/// What a model with these files will take on disk at most, with a head of `num_classes` on a backbone whose file has
-/// `backbone_bytes`.
+/// What a model with these files will take on disk at most, with a head of `num_classes` on a backbone
+/// whose file has `backbone_bytes`.
 pub fn saved_bytes(backbone_bytes: u64, num_classes: usize) -> u64 {
     let head_bytes = num_classes * (crate::config::NUM_FEATURES + 1) * size_of::<f32>();
     backbone_bytes + head_bytes as u64 + OVERHEAD_BYTES
