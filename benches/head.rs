@@ -28,11 +28,11 @@ fn search(bencher: divan::Bencher, num_threads: usize) {
     let (train, valid) = (features(6_680), features(835));
     let hyperparameters = Hyperparameters { max_epochs: 2, ..Hyperparameters::default() };
     let fit = || fit(&train, &valid, NUM_CLASSES, &hyperparameters, num_threads, |_| Ok(()));
-    bencher.with_inputs(|| (fit().expect("a head"), train.clone())).bench_local_values(
-        |(mut fitted, train)| {
-            choose_penalty(&mut fitted, train, &valid, &hyperparameters, &L2_PENALTIES, num_threads)
-        },
-    );
+    bencher
+        .with_inputs(|| (fit().expect("a head"), train.clone(), valid.clone()))
+        .bench_local_values(|(mut fitted, train, valid)| {
+            choose_penalty(&mut fitted, train, valid, &hyperparameters, &L2_PENALTIES, num_threads)
+        });
 }
 
 /// Numbers of no pattern, with some features raised for each class.

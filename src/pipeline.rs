@@ -187,13 +187,12 @@ fn train_locked(
     let of_train = if fit.tuned.is_empty() {
         fit.of_train
     } else {
-        evaluate(&fit.fitted.head, &extracted.splits[Split::Train as usize])
+        evaluate(&fit.fitted.head, &extracted.train)
     };
-    let (metrics, temperature) = measure(&fit.fitted, of_train, &extracted.splits);
+    let Extracted { held_out, data, .. } = extracted;
+    let test = held_out.test()?;
+    let (metrics, temperature) = measure(&fit.fitted, of_train, &held_out.valid()?, &test);
     journal.result(fit.fitted.best_epoch, metrics);
-    // Those of valid, and of train after layer4, make room for what is still to come.
-    let Extracted { splits: [train, valid, test], data, .. } = extracted;
-    drop((train, valid));
 
     status.stage("saving", 0);
     let draft = drafting.finish(|| Ok(fine_tuning::with(weights.load()?, &fit.tuned)));
@@ -267,17 +266,17 @@ fn require_classes(folder: &ImageFolder, skipped: &[FileNote]) -> Result<()> {
 fn measure(
     fitted: &Fitted,
     train: Metrics,
-    splits: &[FeatureMatrix; 3],
+    valid: &FeatureMatrix,
+    test: &FeatureMatrix,
 ) -> (SplitMetrics, Option<f64>) {
-    let [_, valid, test] = splits;
-    let metrics = SplitMetrics {
-        train,
-        valid: evaluate(&fitted.head, valid),
-        test: evaluate(&fitted.head, test),
-    };
-    let temperature = temperature::fit(&fitted.head, valid);
+    let head = &fitted.head;
+    let ((valid, test), temperature) = rayon::join(
+        || rayon::join(|| evaluate(head, valid), || evaluate(head, test)),
+        || temperature::fit(head, valid),
+    );
+    let metrics = SplitMetrics { train, valid, test };
     log_temperature(temperature);
-    warn_if_guessing(&metrics.valid, fitted.head.num_classes());
+    warn_if_guessing(&metrics.valid, head.num_classes());
     log_test(&metrics.test);
     (metrics, temperature)
 }

@@ -44,7 +44,7 @@ impl Golden {
     fn search(&self, penalties: &[f64], num_threads: usize) -> (Fitted, Search) {
         let hyperparameters = Hyperparameters { max_epochs: 5, ..self.to_the_end() };
         let mut fitted = self.fit(&hyperparameters).unwrap();
-        let (train, valid) = (self.train.clone(), &self.valid);
+        let (train, valid) = (self.train.clone(), self.valid.clone());
         let (search, of_train) =
             choose_penalty(&mut fitted, train, valid, &hyperparameters, penalties, num_threads)
                 .unwrap();
@@ -357,7 +357,7 @@ fn a_few_validation_images_choose_nothing() {
     golden.valid.rows().take(5).for_each(|row| valid.push(row, 0));
     let train = golden.train.clone();
     let (search, of_train) =
-        choose_penalty(&mut fitted, train, &valid, &hyperparameters, &[1e-2], 1).unwrap();
+        choose_penalty(&mut fitted, train, valid, &hyperparameters, &[1e-2], 1).unwrap();
     assert_eq!(search, None);
     assert_eq!(of_train, evaluate(&before, &golden.train));
     assert!(fitted.head == before);

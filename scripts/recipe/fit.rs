@@ -36,8 +36,9 @@ fn main() -> Result<()> {
     let epochs_seconds = started.elapsed().as_secs_f64();
     let of_epochs = (evaluate(&fitted.head, &valid), evaluate(&fitted.head, &test));
     let started = Instant::now();
+    let (own, penalties) = (valid.clone(), &L2_PENALTIES);
     let (search, _) =
-        choose_penalty(&mut fitted, train, &valid, &hyperparameters, &L2_PENALTIES, num_threads)?;
+        choose_penalty(&mut fitted, train, own, &hyperparameters, penalties, num_threads)?;
     let search_seconds = started.elapsed().as_secs_f64();
     let found = serde_json::json!({
         "epochs_seconds": epochs_seconds,

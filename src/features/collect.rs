@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use super::extract::{Keep, Outcome, Request, extract_and_keep};
 use super::file_index::{Entry, FileIndex};
@@ -54,9 +55,9 @@ impl Collection {
         Ok(Collection { activations: Some(ActivationStore::open(dir, recipe)?), ..collection })
     }
 
-    /// The store of layer4's inputs, where it was opened.
-    pub fn into_activations(self) -> Option<ActivationStore> {
-        self.activations
+    /// The stores of features and of layer4's inputs, where that was opened.
+    pub fn into_stores(self) -> (FeatureStore, Option<ActivationStore>) {
+        (self.store, self.activations)
     }
 
     /// What `num_views` images and views take on disk.
@@ -131,6 +132,8 @@ impl Collection {
                 num_workers,
                 on_outcome,
             );
+            // 8 ms during which there is something else to do.
+            thread::spawn(move || drop(backbone));
             // What was computed is kept, whatever ended it.
             let synced = activations.map_or(Ok(()), ActivationStore::sync);
             let ended = extracted.and(store.sync()).and(synced);

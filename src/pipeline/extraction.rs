@@ -20,7 +20,7 @@ use crate::features::extract::{Keep, Request};
 use crate::features::file_index::Entry;
 use crate::features::prune::prune_files;
 use crate::features::recipe::Recipe;
-use crate::features::store::ActivationStore;
+use crate::features::store::{ActivationStore, FeatureStore};
 use crate::job::Job;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::state_dict::StateDict;
@@ -31,17 +31,28 @@ use crate::run::status::StatusWriter;
 
 /// Features of every usable image, with what was found on the way.
 pub(super) struct Extracted {
-    /// Train, valid, test.
-    pub(super) splits: [FeatureMatrix; 3],
+    pub(super) train: FeatureMatrix,
+    pub(super) valid: FeatureMatrix,
+    pub(super) held_out: HeldOut,
     pub(super) data: DataSummary,
     /// What layer4 is trained on, where it was asked for.
     pub(super) activations: Option<Activations>,
 }
 
+/// Valid and test, whose features can be read, once more, when a head is to be measured.
+pub(super) struct HeldOut {
+    store: FeatureStore,
+    valid: Vec<Target>,
+    test: Vec<Target>,
+}
+
+/// Content and class id of a usable image.
+type Target = (blake3::Hash, usize);
+
 /// Layer4's inputs of the train and valid splits.
 pub(super) struct Activations {
     pub(super) store: ActivationStore,
-    /// Content and view of each row of the first two of [`Extracted::splits`].
+    /// Content and view of each row of [`Extracted::train`] and of [`Extracted::valid`].
     pub(super) rows: [Vec<(blake3::Hash, u32)>; 2],
 }
 
@@ -55,6 +66,37 @@ pub(super) struct Network<'a> {
     pub(super) keep: Keep,
     /// Begins the file of the model that will have these weights.
     pub(super) drafting: Option<&'a Drafting>,
+}
+
+impl HeldOut {
+    /// Of test, `[N]` class ids.
+    pub(super) fn test_targets(&self) -> Vec<usize> {
+        self.test.iter().map(|(_, target)| *target).collect()
+    }
+
+    /// # Errors
+    /// When features cannot be read that could be at first.
+    pub(super) fn valid(&self) -> Result<FeatureMatrix> {
+        self.read(&self.valid)
+    }
+
+    /// # Errors
+    /// As [`HeldOut::valid`].
+    pub(super) fn test(&self) -> Result<FeatureMatrix> {
+        self.read(&self.test)
+    }
+
+    fn read(&self, images: &[Target]) -> Result<FeatureMatrix> {
+        let mut split = FeatureMatrix::with_capacity(NUM_FEATURES, images.len());
+        let mut row = [0.0; NUM_FEATURES];
+        for (content, target) in images {
+            if !self.store.read(content, 0, &mut row) {
+                return Err(unreadable(self.store.path()));
+            }
+            split.push(&row, *target);
+        }
+        Ok(split)
+    }
 }
 
 impl Network<'_> {
@@ -137,7 +179,7 @@ pub(super) fn extract_folder(
     prune(job, recipe, &weights.sha256)?;
 
     let mut collected = Vec::new();
-    let mut splits = None;
+    let mut read = None;
     // Once more only if features cannot be read back that were there a moment ago.
     for _ in 0..2 {
         let stored = collection.stored(requests);
@@ -177,28 +219,28 @@ pub(super) fn extract_folder(
         }
         // The features of all images take the place of what computed them.
         heap::trim();
-        splits = read_splits(&collection, samples, &collected);
+        read = read_splits(&collection, samples, &collected);
         // The other machines do not compute twice.
-        if splits.is_some() || division.is_some() {
+        if read.is_some() || division.is_some() {
             break;
         }
     }
-    let splits = splits.ok_or_else(|| {
-        Error::bad_data(
-            &features_dir,
-            "features that were just written cannot be read back",
-            "The disk may be failing: `dmesg` shows it. The folder can be deleted at any time.",
-        )
-    })?;
+    let [train, valid] = read.ok_or_else(|| unreadable(&features_dir))?;
 
     let mut skipped = folder.skipped.clone();
     let mut damaged = Vec::new();
     let mut contents = Vec::new();
+    let (mut valid_images, mut test_images) = (Vec::new(), Vec::new());
     for (&(split, sample), collected) in samples.iter().zip(&collected) {
         let note = |reason| FileNote { path: sample.path.clone(), reason };
         match collected {
             Collected::Used(entry) => {
                 contents.push((split, sample.path.as_path(), entry.content));
+                match split {
+                    Split::Train => {}
+                    Split::Valid => valid_images.push((entry.content, sample.target)),
+                    Split::Test => test_images.push((entry.content, sample.target)),
+                }
                 damaged.extend(entry.warning.clone().map(note));
             }
             Collected::Skipped(reason) => skipped.push(note(reason.clone())),
@@ -224,8 +266,18 @@ pub(super) fn extract_folder(
         };
         used.flat_map(views).collect()
     });
-    let activations = collection.into_activations().map(|store| Activations { store, rows });
-    Ok(Extracted { splits, data, activations })
+    let (store, activations) = collection.into_stores();
+    let activations = activations.map(|store| Activations { store, rows });
+    let held_out = HeldOut { store, valid: valid_images, test: test_images };
+    Ok(Extracted { train, valid, held_out, data, activations })
+}
+
+fn unreadable(path: &Path) -> Error {
+    Error::bad_data(
+        path,
+        "features that were just written cannot be read back",
+        "The disk may be failing: `dmesg` shows it. The folder can be deleted at any time.",
+    )
 }
 
 /// Keeps what this recipe has stored, and what layer4 is trained on while it is.
@@ -243,13 +295,13 @@ fn num_views(split: Split) -> u32 {
     if split == Split::Train { TRAIN_VIEWS } else { 1 }
 }
 
-/// The features of each split, or `None` if some cannot be read.
+/// The features of train and valid, or `None` if some, or some of test, cannot be read.
 fn read_splits(
     collection: &Collection,
     samples: &[(Split, &Sample)],
     collected: &[Collected],
-) -> Option<[FeatureMatrix; 3]> {
-    let mut splits = Split::ALL.map(|wanted| {
+) -> Option<[FeatureMatrix; 2]> {
+    let mut splits = [Split::Train, Split::Valid].map(|wanted| {
         let num_samples = samples.iter().filter(|(split, _)| *split == wanted).count();
         FeatureMatrix::with_capacity(NUM_FEATURES, num_samples * num_views(wanted) as usize)
     });
@@ -260,7 +312,9 @@ fn read_splits(
             if !collection.read(&entry.content, view, &mut row) {
                 return None;
             }
-            splits[split as usize].push(&row, sample.target);
+            if let Some(rows) = splits.get_mut(split as usize) {
+                rows.push(&row, sample.target);
+            }
         }
     }
     Some(splits)

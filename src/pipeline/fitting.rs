@@ -35,7 +35,7 @@ pub(super) struct Fit {
 }
 
 /// Fits the head, from where an earlier run of the same job was stopped, then layer4 where `extracted`
-/// has what it takes, which is consumed, as train's features are.
+/// has what it takes, which is consumed, as the features of train and valid are.
 ///
 /// # Errors
 /// As [`fit::fit`]; libtorch's.
@@ -49,9 +49,10 @@ pub(super) fn fit(
 ) -> Result<Fit> {
     let started = Instant::now();
     let activations = extracted.activations.take();
-    let [train, valid, _] = &mut extracted.splits;
+    let Extracted { train, valid, .. } = extracted;
     let train = mem::replace(train, FeatureMatrix::new(train.num_features));
-    let train_targets = activations.as_ref().map(|_| train.targets.clone());
+    let valid = mem::replace(valid, FeatureMatrix::new(valid.num_features));
+    let targets = activations.as_ref().map(|_| [&train, &valid].map(|split| split.targets.clone()));
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);
@@ -62,7 +63,7 @@ pub(super) fn fit(
     let mut checkpoint = Checkpoint::at(&job.checkpoint_path());
     let mut fitted = fit::fit_with_checkpoint(
         &train,
-        valid,
+        &valid,
         num_classes,
         &job.hyperparameters,
         job.num_workers,
@@ -79,8 +80,8 @@ pub(super) fn fit(
         log::info!("{search}");
     }
     let mut tuned = StateDict::new();
-    if let Some((activations, train_targets)) = activations.zip(train_targets) {
-        let targets = [&train_targets[..], &valid.targets];
+    if let Some((activations, targets)) = activations.zip(targets) {
+        let targets = targets.each_ref().map(Vec::as_slice);
         tuned =
             fine_tuning::run(job, weights, &activations, targets, &mut fitted, status, on_epoch)?;
     }

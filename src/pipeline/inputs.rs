@@ -23,12 +23,12 @@ pub(super) fn digest(
     if program.update_mmap_rayon("/proc/self/exe").is_err() {
         return Ok(None);
     }
-    let Extracted { splits: [train, valid, test], data, .. } = extracted;
+    let Extracted { train, valid, held_out, data, .. } = extracted;
     let num_classes = class_names.len();
     let fit = checkpoint::key(train, valid, num_classes, &job.hyperparameters)?;
     let described = serde_json::to_vec(&(
         (job.kind, class_names, &weights.sha256, transform),
-        (engine.name(), TRAIN_VIEWS, data, &test.targets),
+        (engine.name(), TRAIN_VIEWS, data, held_out.test_targets()),
     ))
     .map_err(|error| Error::Internal(format!("cannot describe a run: {error}")))?;
     let mut hasher = blake3::Hasher::new();

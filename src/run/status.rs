@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -66,21 +68,35 @@ pub struct Model {
     pub metrics: SplitMetrics,
 }
 
-/// Keeps the file of a running process up to date. That the file cannot be written is logged once:
-/// a run that nobody can watch is still a run.
+/// Keeps the file of a running process up to date, on a thread of its own: a disk that is busy with
+/// something large makes even a rename wait. That the file cannot be written is logged once: a run that
+/// nobody can watch is still a run.
 #[derive(Debug, Clone)]
-pub struct StatusWriter(Arc<Mutex<Inner>>);
+pub struct StatusWriter {
+    progress: Arc<Mutex<Progress>>,
+    file: Arc<Mutex<StatusFile>>,
+    /// Has the thread renew the file; `None` where there is no thread.
+    due: Option<SyncSender<()>>,
+}
 
 #[derive(Debug)]
-struct Inner {
-    path: PathBuf,
+struct Progress {
     status: Status,
     stage_started: Instant,
     /// Images or epochs done by this process in this stage.
     num_counted: usize,
-    written: Instant,
-    has_failed: bool,
+    /// When the file was last due.
+    renewed: Instant,
     recorder: Option<Recorder>,
+}
+
+/// Locked before [`Progress`], by whoever writes, so that the latest status is written last.
+#[derive(Debug)]
+struct StatusFile {
+    path: PathBuf,
+    has_failed: bool,
+    /// Whether it says how the run ended.
+    is_final: bool,
 }
 
 impl StatusWriter {
@@ -99,17 +115,19 @@ impl StatusWriter {
             epoch: None,
             end: None,
         };
-        let mut inner = Inner {
-            path: dir.join(STATUS_FILE),
+        let progress = Progress {
             status,
             stage_started: Instant::now(),
             num_counted: 0,
-            written: Instant::now(),
-            has_failed: false,
+            renewed: Instant::now(),
             recorder: None,
         };
-        inner.write();
-        let writer = StatusWriter(Arc::new(Mutex::new(inner)));
+        let progress = Arc::new(Mutex::new(progress));
+        let file = StatusFile { path: dir.join(STATUS_FILE), has_failed: false, is_final: false };
+        let file = Arc::new(Mutex::new(file));
+        renew(&file, &progress);
+        let due = spawn_renewal(&file, &progress);
+        let writer = StatusWriter { progress, file, due };
         let forced = writer.clone();
         signals::on_forced_end(move |reason| forced.end(Err(&Error::Stopped(reason))));
         writer
@@ -117,70 +135,118 @@ impl StatusWriter {
 
     /// Has this stage and all later ones put into a timeline.
     pub fn record_stages(&self, recorder: Recorder) {
-        let mut inner = self.lock();
-        recorder.stage(&inner.status.stage);
-        inner.recorder = Some(recorder);
+        let mut progress = lock(&self.progress);
+        recorder.stage(&progress.status.stage);
+        progress.recorder = Some(recorder);
     }
 
     /// Enters a stage of `total` images or epochs.
     pub fn stage(&self, stage: &str, total: usize) {
-        let mut inner = self.lock();
-        if let Some(recorder) = &inner.recorder {
+        let mut progress = lock(&self.progress);
+        if let Some(recorder) = &progress.recorder {
             recorder.stage(stage);
         }
-        stage.clone_into(&mut inner.status.stage);
-        (inner.status.done, inner.status.total) = (0, total);
-        (inner.status.rate, inner.status.seconds_left) = (None, None);
-        (inner.stage_started, inner.num_counted) = (Instant::now(), 0);
-        inner.write();
+        stage.clone_into(&mut progress.status.stage);
+        (progress.status.done, progress.status.total) = (0, total);
+        (progress.status.rate, progress.status.seconds_left) = (None, None);
+        (progress.stage_started, progress.num_counted) = (Instant::now(), 0);
+        self.have_renewed(progress);
     }
 
     /// Adds images to what is done in this stage.
     pub fn inc(&self, amount: usize) {
-        let mut inner = self.lock();
-        if let Some(recorder) = &inner.recorder {
+        let mut progress = lock(&self.progress);
+        if let Some(recorder) = &progress.recorder {
             recorder.images(amount);
         }
-        inner.status.done += amount;
-        inner.num_counted += amount;
-        inner.write_sometimes();
+        progress.status.done += amount;
+        progress.num_counted += amount;
+        self.have_renewed_sometimes(progress);
     }
 
     /// Takes note of an epoch.
     pub fn epoch(&self, epoch: &Epoch) {
-        let mut inner = self.lock();
-        inner.status.done = epoch.epoch;
-        inner.num_counted += 1;
-        inner.status.epoch = Some(epoch.clone());
-        inner.write_sometimes();
+        let mut progress = lock(&self.progress);
+        progress.status.done = epoch.epoch;
+        progress.num_counted += 1;
+        progress.status.epoch = Some(epoch.clone());
+        self.have_renewed_sometimes(progress);
     }
 
-    /// Ends the run.
+    /// Ends the run. The file says so when this returns.
     pub fn end(&self, result: std::result::Result<Model, &Error>) {
-        let mut inner = self.lock();
-        inner.status.end.get_or_insert(match result {
+        lock(&self.progress).status.end.get_or_insert(match result {
             Ok(model) => End { exit_code: 0, error: None, model: Some(model) },
             Err(error) => {
                 End { exit_code: error.exit_code(), error: Some(error.to_string()), model: None }
             }
         });
-        inner.write();
+        renew(&self.file, &self.progress);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn write_sometimes(&mut self) {
-        if self.written.elapsed() >= INTERVAL {
-            self.write();
+    fn have_renewed_sometimes(&self, progress: MutexGuard<Progress>) {
+        if progress.renewed.elapsed() >= INTERVAL {
+            self.have_renewed(progress);
         }
     }
 
-    fn write(&mut self) {
-        let Inner { status, stage_started, num_counted, .. } = self;
+    fn have_renewed(&self, mut progress: MutexGuard<Progress>) {
+        progress.renewed = Instant::now();
+        drop(progress);
+        match &self.due {
+            // Where it is due already, what is written will be the latest.
+            Some(due) => drop(due.try_send(())),
+            None => renew(&self.file, &self.progress),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the thread that renews the file when it is told to.
+fn spawn_renewal(
+    file: &Arc<Mutex<StatusFile>>,
+    progress: &Arc<Mutex<Progress>>,
+) -> Option<SyncSender<()>> {
+    let (due, is_due) = mpsc::sync_channel(1);
+    let (file, progress) = (Arc::clone(file), Arc::clone(progress));
+    let renew_when_due = move || {
+        while is_due.recv().is_ok() {
+            renew(&file, &progress);
+        }
+    };
+    thread::Builder::new().name("status".into()).spawn(renew_when_due).ok().map(|_| due)
+}
+
+/// Writes the status as it is now. Nothing once the end is written, when the process may be about to end too and
+/// would leave half a file.
+fn renew(file: &Mutex<StatusFile>, progress: &Mutex<Progress>) {
+    let mut file = lock(file);
+    if file.is_final {
+        return;
+    }
+    let status = lock(progress).latest();
+    file.is_final = status.end.is_some();
+    if let Err(error) = write(&file.path, &status)
+        && !file.has_failed
+    {
+        file.has_failed = true;
+        log::warn!("`ec2train status` will not show this run: {error}");
+    }
+}
+
+fn write(path: &Path, status: &Status) -> Result<()> {
+    let mut bytes = serde_json::to_vec(status)
+        .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
+    bytes.push(b'\n');
+    atomic_file::replace_unsynced(path, &bytes)
+}
+
+impl Progress {
+    fn latest(&mut self) -> Status {
+        let Progress { status, stage_started, num_counted, .. } = self;
         let seconds = stage_started.elapsed().as_secs_f64();
         if status.end.is_none() && *num_counted > 0 && seconds > 0.0 {
             let rate = *num_counted as f64 / seconds;
@@ -188,20 +254,7 @@ impl Inner {
             status.seconds_left = Some(status.total.saturating_sub(status.done) as f64 / rate);
         }
         status.updated = Timestamp::now();
-        self.written = Instant::now();
-        if let Err(error) = self.try_write()
-            && !self.has_failed
-        {
-            self.has_failed = true;
-            log::warn!("`ec2train status` will not show this run: {error}");
-        }
-    }
-
-    fn try_write(&self) -> Result<()> {
-        let mut bytes = serde_json::to_vec(&self.status)
-            .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
-        bytes.push(b'\n');
-        atomic_file::replace_unsynced(&self.path, &bytes)
+        status.clone()
     }
 }
 
@@ -214,6 +267,19 @@ pub fn read(dir: &Path) -> Option<Status> {
 mod tests {
     use super::*;
 
+    /// The first status that is as wanted.
+    fn await_status(dir: &Path, is_wanted: impl Fn(&Status) -> bool) -> Status {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let status = read(dir).unwrap();
+            if is_wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{status:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     #[test]
     fn a_reader_sees_the_stage_and_the_end() {
         let dir = tempfile::tempdir().unwrap();
@@ -221,9 +287,8 @@ mod tests {
         let writer = StatusWriter::start(dir.path());
         writer.stage("features", 931);
         writer.inc(8);
-        let status = read(dir.path()).unwrap();
-        assert_eq!((status.stage.as_str(), status.total), ("features", 931));
-        assert_eq!(status.end, None);
+        let status = await_status(dir.path(), |status| status.total == 931);
+        assert_eq!((status.stage.as_str(), status.end), ("features", None));
         writer.end(Err(&Error::Internal("disk full".into())));
         // The first end counts.
         writer.end(Err(&Error::Stopped(signals::StopReason::Terminate)));
@@ -240,12 +305,31 @@ mod tests {
         let writer = StatusWriter::start(dir.path());
         writer.stage("features", 100);
         let earlier = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
-        writer.lock().stage_started = earlier;
-        writer.lock().written = earlier;
+        lock(&writer.progress).stage_started = earlier;
+        lock(&writer.progress).renewed = earlier;
         writer.inc(50);
-        let status = read(dir.path()).unwrap();
+        let status = await_status(dir.path(), |status| status.done == 50);
         assert!((status.rate.unwrap() - 5.0).abs() < 0.5, "{status:?}");
         assert!((status.seconds_left.unwrap() - 10.0).abs() < 1.0, "{status:?}");
+    }
+
+    #[test]
+    fn the_latest_status_is_the_last_one_and_nothing_half_written_is_left() {
+        for _ in 0..50 {
+            let dir = tempfile::tempdir().unwrap();
+            let writer = StatusWriter::start(dir.path());
+            for total in 0..20 {
+                writer.stage("features", total);
+            }
+            writer.end(Err(&Error::Internal("x".into())));
+            let ended = read(dir.path()).unwrap();
+            assert!(ended.end.is_some() && ended.total == 19, "{ended:?}");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+            // Its thread is still there.
+            writer.stage("features", 20);
+            thread::yield_now();
+            assert_eq!(read(dir.path()).unwrap(), ended);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::features::FeatureMatrix;
 use crate::metrics::Metrics;
+use crate::run::heap;
 
 /// Images of valid below which the penalty is not chosen: their loss is mostly chance.
 const MIN_VALID: usize = 20;
@@ -67,7 +68,7 @@ pub struct Search {
 pub fn choose_penalty(
     fitted: &mut Fitted,
     train: FeatureMatrix,
-    valid: &FeatureMatrix,
+    valid: FeatureMatrix,
     hyperparameters: &Hyperparameters,
     penalties: &[f64],
     num_threads: usize,
@@ -84,16 +85,17 @@ pub fn choose_penalty(
     }
     on_threads(num_threads, || {
         let scaling = Scaling::of(&train)?;
+        let valid_targets = valid.targets.clone();
         let space = Space::of(train, valid, &scaling);
         let num_classes = fitted.head.num_classes();
-        let num_logits = valid.targets.len() * num_classes;
+        let num_logits = valid_targets.len() * num_classes;
         let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty, num_logits);
         let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
         let origin = climb.descent.at().clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
         // A greater penalty makes a head less sure of itself.
         let [likely, other] =
-            if climb.is_too_sure(&valid.targets) { [greater, smaller] } else { [smaller, greater] };
+            if climb.is_too_sure(&valid_targets) { [greater, smaller] } else { [smaller, greater] };
         if climb.go(&likely, first)? >= first {
             climb.descent.go_to(origin);
             climb.go(&other, first)?;
@@ -106,22 +108,23 @@ pub fn choose_penalty(
                 climb.visit(between, TOLERANCE)?;
             }
         }
-        let Climb { valid: objective, candidates, best_points, .. } = climb;
+        let Climb { descent, mut valid, candidates, best_points, .. } = climb;
+        drop(descent);
         let mean = best_points.mean(|weights, points| {
-            if valid.targets.len() >= stacking::MIN_IMAGES {
-                let logits: Vec<_> = points.par_iter().map(|at| objective.logits(at)).collect();
-                stacking::lower_loss(weights, &logits, &valid.targets);
+            if valid_targets.len() >= stacking::MIN_IMAGES {
+                // The logits of all points take the place of the descent.
+                heap::trim();
+                let logits: Vec<_> = points.par_iter().map(|at| valid.logits(at)).collect();
+                stacking::lower_loss(weights, &logits, &valid_targets);
             }
         });
         let mut search = Search { chosen: None, num_averaged: 0, candidates };
         let mut chosen = None;
         if let Some((l2_penalty, at, num_points)) = mean {
-            // The very head that would be saved.
-            let head = space.head(&at);
-            let valid_loss = evaluate(&head, valid).loss;
+            let valid_loss = valid.loss(&at);
             if valid_loss < fitted.valid_loss {
                 (search.chosen, search.num_averaged) = (Some(l2_penalty), num_points);
-                (fitted.head, fitted.valid_loss) = (head, valid_loss);
+                (fitted.head, fitted.valid_loss) = (space.head(&at), valid_loss);
                 chosen = Some(at);
             }
         }

@@ -22,22 +22,22 @@ pub(super) struct Space<'a> {
 
 impl<'a> Space<'a> {
     /// `scaling` is that of `train`.
-    pub(super) fn of(train: FeatureMatrix, valid: &FeatureMatrix, scaling: &'a Scaling) -> Self {
+    pub(super) fn of(train: FeatureMatrix, valid: FeatureMatrix, scaling: &'a Scaling) -> Self {
         let num_features = train.num_features;
         let Some(rows) = RowSpace::of(&train, scaling) else {
             return Space::of_features(train, valid, scaling);
         };
-        let valid = rows.coordinates_of(valid, scaling);
+        let valid = rows.coordinates_of(&valid, scaling);
         let train = ChunkedFeatures::new(rows.coordinates().clone(), None, TRIANGLE_ROWS);
         let valid = ChunkedFeatures::new(valid, None, LOSS_ROWS);
         Space { scaling, num_features, train, valid, rows: Some(rows) }
     }
 
     /// Of all directions.
-    fn of_features(train: FeatureMatrix, valid: &FeatureMatrix, scaling: &'a Scaling) -> Self {
+    fn of_features(train: FeatureMatrix, valid: FeatureMatrix, scaling: &'a Scaling) -> Self {
         let num_features = train.num_features;
         let train = ChunkedFeatures::new(train, Some(scaling), ROWS);
-        let valid = ChunkedFeatures::new(valid.clone(), Some(scaling), LOSS_ROWS);
+        let valid = ChunkedFeatures::new(valid, Some(scaling), LOSS_ROWS);
         Space { scaling, num_features, train, valid, rows: None }
     }
 
@@ -97,9 +97,9 @@ mod tests {
         };
         let (train, valid) = (images(num_images), images(30));
         let scaling = Scaling::of(&train).unwrap();
-        let few = Space::of(train.clone(), &valid, &scaling);
+        let few = Space::of(train.clone(), valid.clone(), &scaling);
         assert!(few.rows.is_some());
-        let many = Space::of_features(train, &valid, &scaling);
+        let many = Space::of_features(train, valid.clone(), &scaling);
         let weight = (0..num_classes * num_features).map(|_| rng.random_range(-0.1..0.1)).collect();
         let start = Head { weight, bias: vec![0.0; num_classes] };
         let [found, expected] = [few, many].map(|space| {
