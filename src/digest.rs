@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Action, Error, Result};
@@ -17,7 +18,24 @@ const BYTES_BETWEEN_CHECKS: u64 = 8 << 20;
 
 /// The digest as 64 lowercase hex digits.
 pub fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_digits(&hasher.finalize())
+}
+
+/// What a hasher has come to, as hex digits, to go on from another time.
+pub fn state(hasher: &Sha256) -> String {
+    hex_digits(&hasher.serialize())
+}
+
+/// The hasher of a [`state`]; `None` when it is not one.
+pub fn from_state(state: &str) -> Option<Sha256> {
+    let pairs = state.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    Sha256::deserialize(&bytes.as_slice().try_into().ok()?).ok()
+}
+
+fn hex_digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Feeds everything that `reader` still has to `hasher`; returns the number of bytes.

@@ -1,15 +1,16 @@
 //! SHA-256 of large files that seldom change, so that they are not read for it again.
 //!
-//! A file is known by its size, times and inode. The list lies in a small file, which can be deleted at
-//! any time: what is not known is read.
+//! A file is known by its size, times and inode; what several begin with, by a fingerprint of its bytes. Both
+//! lists lie in a small file, which can be deleted at any time: what is not known is read.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::atomic_file;
@@ -21,7 +22,14 @@ use crate::file_stat::{Stat, is_settled, is_settled_own};
 #[derive(Debug)]
 pub struct KnownDigests {
     path: PathBuf,
-    files: Mutex<Vec<Known>>,
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Lists {
+    files: Vec<Known>,
+    /// The latest last.
+    beginnings: Vec<Beginning>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,40 +39,51 @@ struct Known {
     sha256: String,
 }
 
-/// What the file of the list holds.
+/// What many files begin with: models with the same backbone do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Beginning {
+    /// Tells its bytes from all others.
+    fingerprint: String,
+    num_bytes: u64,
+    /// As [`digest::state`].
+    state: String,
+}
+
+/// Beginnings that are known at most.
+const MAX_BEGINNINGS: usize = 4;
+
+/// What the file of the lists holds.
 #[derive(Serialize, Deserialize)]
-struct List {
-    files: Vec<Known>,
-    /// XXH3-64 of `files` as JSON.
+struct Saved {
+    #[serde(flatten)]
+    lists: Lists,
+    /// XXH3-64 of the lists as JSON.
     checksum: u64,
 }
 
 impl KnownDigests {
-    /// Reads the list at `path`. A missing or damaged one knows nothing.
+    /// Reads the lists at `path`. A missing or damaged file knows nothing.
     pub fn open(path: &Path) -> Self {
-        let files = fs::read(path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default();
-        KnownDigests { path: path.to_path_buf(), files: Mutex::new(files) }
+        let lists = fs::read(path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default();
+        KnownDigests { path: path.to_path_buf(), lists: Mutex::new(lists) }
     }
 
     /// SHA-256 of the file at `path` as 64 lowercase hex digits. A file that was changed less than 2 s
     /// before is read again the next time.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; [`Error::Stopped`]. That the list cannot be written is none.
+    /// [`Error::Io`] with the path; [`Error::Stopped`]. That the lists cannot be written is none.
     pub fn of_file(&self, path: &Path) -> Result<String> {
         let read_at = SystemTime::now();
         let metadata = fs::metadata(path).map_err(Error::io(Action::Read, path))?;
         let stat = Stat::of(&metadata);
-        let known = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(known) = known.into_iter().find(|it| it.path == path && it.stat == stat) {
-            return Ok(known.sha256);
+        let is_this = |it: &&Known| it.path == path && it.stat == stat;
+        if let Some(known) = self.lock().files.iter().find(is_this) {
+            return Ok(known.sha256.clone());
         }
         let (sha256, _) = digest::of_file(path)?;
         if is_settled(&metadata, read_at) {
-            let known = Known { path: path.to_path_buf(), stat, sha256: sha256.clone() };
-            if let Err(error) = self.insert(known) {
-                log::debug!("{error}");
-            }
+            self.insert(Known { path: path.to_path_buf(), stat, sha256: sha256.clone() });
         }
         Ok(sha256)
     }
@@ -75,41 +94,74 @@ impl KnownDigests {
         let Ok(metadata) = fs::metadata(path) else { return };
         if is_settled_own(&metadata, SystemTime::now()) {
             let stat = Stat::of(&metadata);
-            let known = Known { path: path.to_path_buf(), stat, sha256: sha256.into() };
-            if let Err(error) = self.insert(known) {
-                log::debug!("{error}");
-            }
+            self.insert(Known { path: path.to_path_buf(), stat, sha256: sha256.into() });
         }
     }
 
-    /// Replaces what was known of the file, forgets files that are gone, and writes the list.
-    fn insert(&self, known: Known) -> Result<()> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.retain(|it| it.path != known.path && it.path.exists());
-        files.push(known);
-        let bytes = checksum(&files)
-            .and_then(|checksum| serde_json::to_vec(&List { files: files.clone(), checksum }))
+    /// A hasher that has been fed with the first `num_bytes` of a file that begins so.
+    pub fn of_beginning(&self, fingerprint: &str, num_bytes: u64) -> Option<Sha256> {
+        let lists = self.lock();
+        let is_this = |it: &&Beginning| it.fingerprint == fingerprint && it.num_bytes == num_bytes;
+        digest::from_state(&lists.beginnings.iter().find(is_this)?.state)
+    }
+
+    /// Takes it that a file with this fingerprint begins as `hasher` was fed.
+    pub fn remember_beginning(&self, fingerprint: String, num_bytes: u64, hasher: &Sha256) {
+        let beginning = Beginning { fingerprint, num_bytes, state: digest::state(hasher) };
+        self.change(|Lists { beginnings, .. }| {
+            beginnings.retain(|it| it.fingerprint != beginning.fingerprint);
+            beginnings.push(beginning);
+            beginnings.drain(..beginnings.len().saturating_sub(MAX_BEGINNINGS));
+        });
+    }
+
+    /// Replaces what was known of the file, forgets files that are gone.
+    fn insert(&self, known: Known) {
+        self.change(|Lists { files, .. }| {
+            files.retain(|it| it.path != known.path && it.path.exists());
+            files.push(known);
+        });
+    }
+
+    /// Changes the lists and writes them.
+    fn change(&self, change: impl FnOnce(&mut Lists)) {
+        let mut lists = self.lock();
+        change(&mut lists);
+        if let Err(error) = self.write(&lists) {
+            log::debug!("{error}");
+        }
+    }
+
+    fn write(&self, lists: &Lists) -> Result<()> {
+        let bytes = checksum(lists)
+            .and_then(|checksum| serde_json::to_vec(&Saved { lists: lists.clone(), checksum }))
             .map_err(|error| Error::io(Action::Write, &self.path)(io::Error::from(error)))?;
         if let Some(dir) = self.path.parent() {
             atomic_file::create_dir(dir)?;
         }
         atomic_file::replace_unsynced(&self.path, &bytes)
     }
+
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<Known>> {
-    let List { files, checksum: expected } = serde_json::from_slice(bytes).ok()?;
-    (checksum(&files).ok()? == expected).then_some(files)
+fn parse(bytes: &[u8]) -> Option<Lists> {
+    let Saved { lists, checksum: expected } = serde_json::from_slice(bytes).ok()?;
+    (checksum(&lists).ok()? == expected).then_some(lists)
 }
 
-fn checksum(files: &[Known]) -> serde_json::Result<u64> {
-    Ok(xxh3_64(&serde_json::to_vec(files)?))
+fn checksum(lists: &Lists) -> serde_json::Result<u64> {
+    Ok(xxh3_64(&serde_json::to_vec(lists)?))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::time::Duration;
+
+    use sha2::Digest;
 
     use super::*;
 
@@ -119,7 +171,7 @@ mod tests {
     }
 
     fn known(digests: &KnownDigests) -> usize {
-        digests.files.lock().unwrap().len()
+        digests.lock().files.len()
     }
 
     #[test]
@@ -154,10 +206,10 @@ mod tests {
         fs::write(&list, &text).unwrap();
         assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), sha256);
         // A list that says something else of the file, with a checksum of its own.
-        let mut files = parse(&fs::read(&list).unwrap()).unwrap();
-        files[0].sha256.clone_from(&other);
-        let checksum = checksum(&files).unwrap();
-        fs::write(&list, serde_json::to_vec(&List { files, checksum }).unwrap()).unwrap();
+        let mut lists = parse(&fs::read(&list).unwrap()).unwrap();
+        lists.files[0].sha256.clone_from(&other);
+        let checksum = checksum(&lists).unwrap();
+        fs::write(&list, serde_json::to_vec(&Saved { lists, checksum }).unwrap()).unwrap();
         assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), other);
         fs::write(&list, "{").unwrap();
         assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), sha256);
@@ -182,6 +234,36 @@ mod tests {
         assert_eq!(digests.of_file(&path).unwrap(), digest::of_file(&path).unwrap().0);
         digests.remember(&dir.path().join("gone"), &other);
         assert_eq!(known(&digests), 1);
+    }
+
+    #[test]
+    fn a_file_that_begins_as_one_before_is_hashed_from_there_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("digests.json");
+        let digests = KnownDigests::open(&list);
+        // Not a multiple of the 64 bytes of a block.
+        let beginning = [7; 1000];
+        let hasher = Sha256::new().chain_update(beginning);
+        digests.remember_beginning("first".into(), 1000, &hasher);
+        let digests = KnownDigests::open(&list);
+        assert!(digests.of_beginning("first", 999).is_none());
+        assert!(digests.of_beginning("other", 1000).is_none());
+        let resumed = digests.of_beginning("first", 1000).unwrap();
+        for end in ["", "an end", &"x".repeat(200)] {
+            let whole = Sha256::new().chain_update(beginning).chain_update(end);
+            assert_eq!(digest::hex(resumed.clone().chain_update(end)), digest::hex(whole));
+        }
+        // The latest are kept, each once.
+        for name in ["second", "third", "second", "fourth", "fifth"] {
+            digests.remember_beginning(name.into(), 1, &hasher);
+        }
+        assert!(digests.of_beginning("first", 1000).is_none());
+        let names: Vec<_> =
+            digests.lock().beginnings.iter().map(|it| it.fingerprint.clone()).collect();
+        assert_eq!(names, ["third", "second", "fourth", "fifth"]);
+        // One that cannot be understood is not known.
+        digests.lock().beginnings[0].state.truncate(10);
+        assert!(digests.of_beginning("third", 1).is_none());
     }
 
     #[test]

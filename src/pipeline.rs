@@ -153,7 +153,7 @@ fn train_locked(
     let features_started = Instant::now();
     let train_from = job.hyperparameters.train_from;
     let class_names = folder.classes.class_names();
-    let drafting = Drafting::new(job.model_dir.clone(), class_names.len());
+    let drafting = Drafting::new(job.model_dir.clone(), class_names.len(), Arc::clone(&digests));
     let is_final = train_from == TrainFrom::Head;
     let frozen = Network {
         fingerprint: weights.sha256.clone(),

@@ -10,10 +10,12 @@ use std::thread;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use super::fingerprint::FingerprintedFile;
 use super::links;
 use super::names::{MODEL_FILE, RUNS_DIR};
 use crate::digest;
 use crate::error::{Action, Error, Result};
+use crate::known_digests::KnownDigests;
 use crate::model::head::Head;
 use crate::model::resnet;
 use crate::model::state_dict::{PthWriter, StateDict};
@@ -29,7 +31,7 @@ pub struct Draft {
     /// Of model.pth in the folder.
     path: PathBuf,
     file: Arc<File>,
-    pth: PthWriter<Arc<File>>,
+    pth: PthWriter<FingerprintedFile>,
     /// Bytes at the start of the file that will not be touched again.
     num_final: u64,
     /// Has been fed with the first bytes of the file.
@@ -55,7 +57,8 @@ impl Draft {
         let file = Arc::new(file);
         let write_error = |error| Error::io(Action::Write, &path)(error);
         let specs = resnet::tensor_specs(num_classes);
-        let mut pth = PthWriter::begin(Arc::clone(&file), specs).map_err(write_error)?;
+        let sink = FingerprintedFile::new(Arc::clone(&file));
+        let mut pth = PthWriter::begin(sink, specs).map_err(write_error)?;
         let mut num_final = 0;
         for (name, tensor) in backbone {
             signals::check()?;
@@ -66,15 +69,27 @@ impl Draft {
         Ok(Draft { dir, folder, path, file, pth, num_final, hasher, num_hashed: 0 })
     }
 
-    /// Hashes what is there on the calling thread, and has the disk take it as soon as `may_sync` returns `true`, on
-    /// another. So little is left to do for [`publish`](super::publish).
+    /// Hashes what is there on the calling thread, unless `digests` know it, and has the disk take it as soon as
+    /// `may_sync` returns `true`, on another. So little is left to do for [`publish`](super::publish).
     ///
     /// # Errors
     /// As [`Draft::begin`].
-    pub fn settle(&mut self, may_sync: impl FnOnce() -> bool + Send) -> Result<()> {
+    pub fn settle(
+        &mut self,
+        digests: &KnownDigests,
+        may_sync: impl FnOnce() -> bool + Send,
+    ) -> Result<()> {
+        let fingerprint = self.pth.sink().map(FingerprintedFile::fingerprint).unwrap_or_default();
+        if let Some(hasher) = digests.of_beginning(&fingerprint, self.num_final) {
+            (self.hasher, self.num_hashed) = (hasher, self.num_final);
+        }
         let range = self.num_hashed..self.num_final;
+        let is_new = !range.is_empty();
         hash_and_sync(&mut self.hasher, &self.file, &self.path, range, may_sync)?;
         self.num_hashed = self.num_final;
+        if is_new {
+            digests.remember_beginning(fingerprint, self.num_final, &self.hasher);
+        }
         Ok(())
     }
 
@@ -142,10 +157,12 @@ mod tests {
         let mut expected = io::Cursor::new(Vec::new());
         whole.save_pth(&mut expected).unwrap();
         let expected = expected.into_inner();
-        for is_settled in [false, true] {
+        let digests = KnownDigests::open(&dir.path().join("digests.json"));
+        // The last time its beginning is known.
+        for is_settled in [false, true, true] {
             let mut draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
             if is_settled {
-                draft.settle(|| true).unwrap();
+                draft.settle(&digests, || true).unwrap();
             }
             let (folder, sha256) = draft.finish(&head).unwrap();
             let path = folder.path().join(MODEL_FILE);

@@ -14,6 +14,7 @@
 //! ```
 
 mod draft;
+mod fingerprint;
 mod gate;
 mod links;
 mod load;

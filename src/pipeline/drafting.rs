@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
 use crate::artifact::Draft;
 use crate::error::{Error, Result};
+use crate::known_digests::KnownDigests;
 use crate::model::state_dict::StateDict;
 use crate::run::priority;
 
@@ -15,6 +17,7 @@ use crate::run::priority;
 pub(super) struct Drafting {
     model_dir: PathBuf,
     num_classes: usize,
+    digests: Arc<KnownDigests>,
     begun: RefCell<Option<Begun>>,
 }
 
@@ -25,20 +28,21 @@ struct Begun {
 }
 
 impl Drafting {
-    pub(super) fn new(model_dir: PathBuf, num_classes: usize) -> Self {
-        Drafting { model_dir, num_classes, begun: RefCell::default() }
+    pub(super) fn new(model_dir: PathBuf, num_classes: usize, digests: Arc<KnownDigests>) -> Self {
+        Drafting { model_dir, num_classes, digests, begun: RefCell::default() }
     }
 
     /// Begins the file of a model with this backbone, in place of what was begun before.
     pub(super) fn begin(&self, backbone: StateDict) {
         self.discard();
         let (model_dir, num_classes) = (self.model_dir.clone(), self.num_classes);
+        let digests = Arc::clone(&self.digests);
         let (go, may_sync) = mpsc::channel();
         let write = move || {
             let mut draft = Draft::begin(&model_dir, backbone, num_classes)?;
             // Now that the weights' memory is free again, nothing is in a hurry.
             priority::lower();
-            draft.settle(move || may_sync.recv().is_ok())?;
+            draft.settle(&digests, move || may_sync.recv().is_ok())?;
             Ok(draft)
         };
         match thread::Builder::new().name("draft".into()).spawn(write) {

@@ -26,16 +26,27 @@ pub(super) fn sections(run: &RunRecord) -> Result<Vec<Section>> {
     let predictions = predict(run.head, run.test, metadata.temperature.unwrap_or(1.0));
     let confusion = Confusion::new(metadata.class_names.len(), &predictions);
     let calibration = Calibration::new(&predictions);
-    Ok(vec![
-        sections::comparison(run),
-        sections::learning(run)?,
-        sections::confused_pairs(run, &predictions, &confusion),
-        sections::top_losses(run, &predictions),
-        sections::class_table(run, &confusion),
-        sections::calibration(&calibration, metadata.temperature)?,
-        sections::data(run)?,
-        sections::machine(run)?,
-    ])
+    // Pictures take longest.
+    let (pictures, drawn) = rayon::join(
+        || {
+            rayon::join(
+                || sections::confused_pairs(run, &predictions, &confusion),
+                || sections::top_losses(run, &predictions),
+            )
+        },
+        || -> Result<_> {
+            let before = [sections::comparison(run), sections::learning(run)?];
+            let after = [
+                sections::class_table(run, &confusion),
+                sections::calibration(&calibration, metadata.temperature)?,
+                sections::data(run)?,
+                sections::machine(run)?,
+            ];
+            Ok((before, after))
+        },
+    );
+    let (before, after) = drawn?;
+    Ok(before.into_iter().chain(<[Section; 2]>::from(pictures)).chain(after).collect())
 }
 
 /// The page of a run with `sections`, to which it adds the last.

@@ -79,6 +79,11 @@ impl<W: Write + Seek> PthWriter<W> {
         Ok(())
     }
 
+    /// Where it writes to, but for what the end of a tensor's block still changes.
+    pub fn sink(&self) -> Option<&W> {
+        self.zip.get_ref()
+    }
+
     /// Ends the file.
     ///
     /// # Errors
