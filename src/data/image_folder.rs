@@ -12,6 +12,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::data::FileNote;
 use crate::data::class_index::ClassIndex;
 use crate::error::{Action, Error, Result};
@@ -200,9 +202,9 @@ fn scan_split(split_dir: &Path, skipped: &mut Vec<FileNote>) -> Result<FilesByCl
         Err(error) => return Err(Error::io(Action::Read, split_dir)(error)),
     }
 
-    let mut files_by_class = FilesByClass::new();
-    for entry in list(split_dir)? {
-        match entry.kind() {
+    let scanned = list(split_dir)?.into_par_iter().map(|entry| {
+        let mut skipped = Vec::new();
+        let class = match entry.kind() {
             Kind::Folder => {
                 let Some(class_name) = entry.name().to_str() else {
                     return Err(Error::bad_data(
@@ -211,14 +213,24 @@ fn scan_split(split_dir: &Path, skipped: &mut Vec<FileNote>) -> Result<FilesByCl
                         "Rename the folder: class names are stored in model.json as text.",
                     ));
                 };
-                let files = walk_images(&entry.path, skipped)?;
-                files_by_class.insert(class_name.to_owned(), files);
+                Some((class_name.to_owned(), walk_images(&entry.path, &mut skipped)?))
             }
             Kind::Image | Kind::OtherFile => {
                 skipped.push(entry.skip("lies outside of the class folders"));
+                None
             }
-            Kind::Unusable(reason) => skipped.push(entry.skip(reason)),
-        }
+            Kind::Unusable(reason) => {
+                skipped.push(entry.skip(reason));
+                None
+            }
+        };
+        Ok((class, skipped))
+    });
+    let mut files_by_class = FilesByClass::new();
+    for scanned in scanned.collect::<Vec<_>>() {
+        let (class, of_entry) = scanned?;
+        files_by_class.extend(class);
+        skipped.extend(of_entry);
     }
     if files_by_class.values().all(Vec::is_empty) {
         return Err(Error::bad_data(split_dir, "no images in class folders", LAYOUT));

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
+use rayon::prelude::*;
+
 use super::extract::{Keep, Outcome, Request, extract_and_keep};
 use super::file_index::{Entry, FileIndex};
 use super::recipe::Recipe;
@@ -39,11 +41,11 @@ impl Collection {
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io) when files in `dir` can neither be opened nor replaced.
     pub fn open(dir: &Path, recipe: &Recipe) -> Result<Self> {
-        Ok(Collection {
-            store: FeatureStore::open(dir, recipe)?,
-            activations: None,
-            index: FileIndex::open(&dir.join(INDEX_FILE))?,
-        })
+        let (store, index) = rayon::join(
+            || FeatureStore::open(dir, recipe),
+            || FileIndex::open(&dir.join(INDEX_FILE)),
+        );
+        Ok(Collection { store: store?, activations: None, index: index? })
     }
 
     /// The same, with layer4's input beside the features of each view.
@@ -69,7 +71,7 @@ impl Collection {
 
     /// For each request what is known of the file as it is now, if all that is asked for is stored.
     pub fn stored(&self, requests: &[Request]) -> Vec<Option<Entry>> {
-        requests.iter().map(|request| self.lookup(request)).collect()
+        requests.par_iter().map(|request| self.lookup(request)).collect()
     }
 
     /// Computes what is missing, on `num_workers` threads, and stores it as it is computed: what is

@@ -18,6 +18,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use rayon::prelude::*;
+
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
 use crate::run::signals;
@@ -42,8 +44,11 @@ pub struct Store<E> {
     file: File,
     header_bytes: u64,
     index: RwLock<Index>,
-    element: PhantomData<E>,
+    element: PhantomData<fn() -> E>,
 }
+
+/// Records that one thread reads one after the other.
+const SLOTS: usize = 64;
 
 /// Which record is where: 41 bytes a record and the slack of a hash table.
 #[derive(Debug, Default)]
@@ -181,11 +186,16 @@ impl<E: Element> Store<E> {
         let num_slots = u32::try_from(num_slots).unwrap_or(u32::MAX);
         let mut index = Index::default();
         let mut num_damaged = 0;
-        let mut record = Record::<E>::empty();
-        for slot in 0..num_slots {
-            signals::check()?;
-            let read = self.file.read_exact_at(record.bytes_mut(), self.offset(slot));
-            match read.ok().and_then(|()| record.key()) {
+        let keys = (0..num_slots).into_par_iter().with_min_len(SLOTS).map_init(
+            Record::<E>::empty,
+            |record, slot| {
+                signals::check()?;
+                let read = self.file.read_exact_at(record.bytes_mut(), self.offset(slot));
+                Ok(read.ok().and_then(|()| record.key()))
+            },
+        );
+        for (slot, key) in (0..num_slots).zip(keys.collect::<Result<Vec<_>>>()?) {
+            match key {
                 Some(key) if !index.slots.contains_key(&key) => index.fill(key, slot),
                 twice => {
                     num_damaged += usize::from(twice.is_none());

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::drafting::Drafting;
 use super::sharing::Shared;
 use crate::artifact::{self, DataSummary};
@@ -42,12 +44,17 @@ pub(super) struct Extracted {
 /// Valid and test, whose features can be read, once more, when a head is to be measured.
 pub(super) struct HeldOut {
     store: FeatureStore,
-    valid: Vec<Target>,
-    test: Vec<Target>,
+    valid: Vec<Row>,
+    test: Vec<Row>,
 }
 
-/// Content and class id of a usable image.
-type Target = (blake3::Hash, usize);
+/// A view of a usable image.
+struct Row {
+    content: blake3::Hash,
+    view: u32,
+    /// Class id.
+    target: usize,
+}
 
 /// Layer4's inputs of the train and valid splits.
 pub(super) struct Activations {
@@ -71,7 +78,7 @@ pub(super) struct Network<'a> {
 impl HeldOut {
     /// Of test, `[N]` class ids.
     pub(super) fn test_targets(&self) -> Vec<usize> {
-        self.test.iter().map(|(_, target)| *target).collect()
+        self.test.iter().map(|row| row.target).collect()
     }
 
     /// # Errors
@@ -86,16 +93,9 @@ impl HeldOut {
         self.read(&self.test)
     }
 
-    fn read(&self, images: &[Target]) -> Result<FeatureMatrix> {
-        let mut split = FeatureMatrix::with_capacity(NUM_FEATURES, images.len());
-        let mut row = [0.0; NUM_FEATURES];
-        for (content, target) in images {
-            if !self.store.read(content, 0, &mut row) {
-                return Err(unreadable(self.store.path()));
-            }
-            split.push(&row, *target);
-        }
-        Ok(split)
+    fn read(&self, rows: &[Row]) -> Result<FeatureMatrix> {
+        let read = |row: &Row, values: &mut [f32]| self.store.read(&row.content, row.view, values);
+        read_rows(rows, read).ok_or_else(|| unreadable(self.store.path()))
     }
 }
 
@@ -180,6 +180,7 @@ pub(super) fn extract_folder(
 
     let mut collected = Vec::new();
     let mut read = None;
+    let mut rows = Default::default();
     // Once more only if features cannot be read back that were there a moment ago.
     for _ in 0..2 {
         let stored = collection.stored(requests);
@@ -219,28 +220,27 @@ pub(super) fn extract_folder(
         }
         // The features of all images take the place of what computed them.
         heap::trim();
-        read = read_splits(&collection, samples, &collected);
+        rows = Split::ALL.map(|split| rows_of(split, samples, &collected));
+        let read_row =
+            |row: &Row, values: &mut [f32]| collection.read(&row.content, row.view, values);
+        let [train, valid, test] = rows.each_ref().map(|rows| read_rows(rows, read_row));
+        // Those of test are only tried.
+        read = train.zip(valid).filter(|_| test.is_some());
         // The other machines do not compute twice.
         if read.is_some() || division.is_some() {
             break;
         }
     }
-    let [train, valid] = read.ok_or_else(|| unreadable(&features_dir))?;
+    let (train, valid) = read.ok_or_else(|| unreadable(&features_dir))?;
 
     let mut skipped = folder.skipped.clone();
     let mut damaged = Vec::new();
     let mut contents = Vec::new();
-    let (mut valid_images, mut test_images) = (Vec::new(), Vec::new());
     for (&(split, sample), collected) in samples.iter().zip(&collected) {
         let note = |reason| FileNote { path: sample.path.clone(), reason };
         match collected {
             Collected::Used(entry) => {
                 contents.push((split, sample.path.as_path(), entry.content));
-                match split {
-                    Split::Train => {}
-                    Split::Valid => valid_images.push((entry.content, sample.target)),
-                    Split::Test => test_images.push((entry.content, sample.target)),
-                }
                 damaged.extend(entry.warning.clone().map(note));
             }
             Collected::Skipped(reason) => skipped.push(note(reason.clone())),
@@ -258,17 +258,12 @@ pub(super) fn extract_folder(
         damaged,
         leaks: find_leaks(contents.iter().copied()),
     };
-    let rows = [Split::Train, Split::Valid].map(|wanted| {
-        let used = contents.iter().filter(|(split, ..)| *split == wanted);
-        let views = |(.., content): &(Split, &Path, blake3::Hash)| {
-            let content = *content;
-            (0..num_views(wanted)).map(move |view| (content, view))
-        };
-        used.flat_map(views).collect()
-    });
+    let [of_train, of_valid, of_test] = rows;
     let (store, activations) = collection.into_stores();
-    let activations = activations.map(|store| Activations { store, rows });
-    let held_out = HeldOut { store, valid: valid_images, test: test_images };
+    let views = |rows: &[Row]| rows.iter().map(|row| (row.content, row.view)).collect();
+    let activations = activations
+        .map(|store| Activations { store, rows: [&of_train, &of_valid].map(|rows| views(rows)) });
+    let held_out = HeldOut { store, valid: of_valid, test: of_test };
     Ok(Extracted { train, valid, held_out, data, activations })
 }
 
@@ -295,29 +290,33 @@ fn num_views(split: Split) -> u32 {
     if split == Split::Train { TRAIN_VIEWS } else { 1 }
 }
 
-/// The features of train and valid, or `None` if some, or some of test, cannot be read.
-fn read_splits(
-    collection: &Collection,
-    samples: &[(Split, &Sample)],
-    collected: &[Collected],
-) -> Option<[FeatureMatrix; 2]> {
-    let mut splits = [Split::Train, Split::Valid].map(|wanted| {
-        let num_samples = samples.iter().filter(|(split, _)| *split == wanted).count();
-        FeatureMatrix::with_capacity(NUM_FEATURES, num_samples * num_views(wanted) as usize)
-    });
-    let mut row = [0.0; NUM_FEATURES];
-    for (&(split, sample), collected) in samples.iter().zip(collected) {
-        let Collected::Used(entry) = collected else { continue };
-        for view in 0..num_views(split) {
-            if !collection.read(&entry.content, view, &mut row) {
-                return None;
-            }
-            if let Some(rows) = splits.get_mut(split as usize) {
-                rows.push(&row, sample.target);
-            }
+/// What there is of a split, in the order of the samples.
+fn rows_of(wanted: Split, samples: &[(Split, &Sample)], collected: &[Collected]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for ((split, sample), collected) in samples.iter().zip(collected) {
+        if let Collected::Used(entry) = collected
+            && *split == wanted
+        {
+            let row = |view| Row { content: entry.content, view, target: sample.target };
+            rows.extend((0..num_views(wanted)).map(row));
         }
     }
-    Some(splits)
+    rows
+}
+
+/// The features that `read` writes for each row, on all threads; `None` where it cannot.
+fn read_rows(
+    rows: &[Row],
+    read: impl Fn(&Row, &mut [f32]) -> bool + Sync,
+) -> Option<FeatureMatrix> {
+    let mut values = vec![0.0; rows.len() * NUM_FEATURES];
+    let pairs = values.par_chunks_exact_mut(NUM_FEATURES).zip(rows);
+    let is_whole = pairs.map(|(values, row)| read(row, values)).reduce(|| true, |a, b| a & b);
+    is_whole.then(|| FeatureMatrix {
+        num_features: NUM_FEATURES,
+        values,
+        targets: rows.iter().map(|row| row.target).collect(),
+    })
 }
 
 /// 15 million parameters, their velocities, and those of the best epoch, twice while it is replaced.
