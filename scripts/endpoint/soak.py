@@ -1,4 +1,4 @@
-"""Sends requests for hours, one in ten of them bad, and watches answers and memory.
+"""Sends requests for an hour or many, one in ten of them bad, and watches answers and memory.
 
 Ends with 1 when an answer is wrong, the server ends, or its memory (RSS) grows by more than 5 % after the
 first tenth of the requests. Run by scripts/soak_endpoint.sh.
@@ -85,10 +85,10 @@ def good(jpeg):
 
 
 class Soak:
-    def __init__(self, server, images, logits, total, seed):
-        self.server, self.total, self.seed = server, total, seed
+    def __init__(self, server, images, logits, total, seed, overload):
+        self.server, self.total, self.seed, self.overload = server, total, seed, overload
         self.lock = threading.Lock()
-        self.done = self.bad = self.busy = 0
+        self.done = self.bad = self.busy = self.right = 0
         self.failures = []
         files = [path.read_bytes() for path in images]
         self.good = [(kind, body, row) for file, row in zip(files, logits) for kind, body in good(file)]
@@ -126,11 +126,20 @@ class Soak:
                 break
             with self.lock:
                 self.busy += 1
-            time.sleep(1)
+            seconds = response.headers.get("Retry-After")
+            if seconds is None:
+                self.failures.append(f"{kind}: 503 without Retry-After")
+                return
+            time.sleep(int(seconds))
+            if self.overload:
+                return
         if response.status != status:
             self.failures.append(f"{kind}, {body[:60]!r}: {response.status} {reply[:200]!r}, not {status}")
-        elif row is not None and json.loads(reply) != [row]:
-            self.failures.append(f"{kind}: other logits than predict's")
+        elif row is not None:
+            if json.loads(reply) != [row]:
+                self.failures.append(f"{kind}: other logits than predict's")
+            with self.lock:
+                self.right += 1
 
     def send_broken(self, data):
         host, port = self.server.address.split(":")
@@ -146,11 +155,12 @@ def main():
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--seed", type=int, default=133)
     parser.add_argument("--sample", action="store_true")
+    parser.add_argument("--overload", action="store_true", help="a refused request counts, and is not sent again")
     arguments = parser.parse_args()
     images = test_images(arguments.sample, arguments.images)
     logits = predict(arguments.program, arguments.sample, images)
     with Server(arguments.program, arguments.sample, "soak.log") as server:
-        soak = Soak(server, images, logits, arguments.requests, arguments.seed)
+        soak = Soak(server, images, logits, arguments.requests, arguments.seed, arguments.overload)
         threads = [threading.Thread(target=soak.client, args=(index,)) for index in range(arguments.clients)]
         begin = time.monotonic()
         for thread in threads:
@@ -162,7 +172,10 @@ def main():
             if warm is None and soak.done >= arguments.requests / 10:
                 warm = rss
             if soak.done % 1000 < 50 or soak.failures:
-                print(f"{soak.done} requests, {soak.bad} bad, {soak.busy} busy, RSS {rss} KiB", file=sys.stderr)
+                print(
+                    f"{soak.done} requests, {soak.bad} bad, {soak.right} answered, {soak.busy} busy, RSS {rss} KiB",
+                    file=sys.stderr,
+                )
         seconds = time.monotonic() - begin
         rss = server.rss_kib()
     growth = rss / (warm or rss) - 1
@@ -170,7 +183,8 @@ def main():
         print(f"soak: error: {failure}", file=sys.stderr)
     print(
         f"{soak.done} requests in {seconds:.0f} s, {soak.bad} of them bad in {len(soak.malformed) + len(soak.broken)} ways,"
-        f" {soak.busy} told to come again; {len(soak.failures)} failures; RSS {warm} KiB after a tenth,"
+        f" {soak.right} answered as `predict` does, {soak.busy} times told to come again;"
+        f" {len(soak.failures)} failures; RSS {warm} KiB after a tenth,"
         f" {rss} KiB at the end ({growth:+.1%})"
     )
     if soak.failures or growth > 0.05:

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::scaling::Scaling;
-use super::vector::dot;
+use super::vector::{Add, dot};
 use crate::features::FeatureMatrix;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use crate::kernels::isa::Isa;
@@ -53,14 +53,20 @@ impl RowSpace {
         spanning.iter().for_each(|&image| is_spanning[image] = true);
         let others = (0..num_samples).filter(|&image| !is_spanning[image]);
         let mut coordinates = FeatureMatrix::with_capacity(num_coordinates, num_samples);
-        for image in spanning.iter().copied().chain(others) {
-            let row = &rows[image * num_samples..][..num_coordinates];
-            coordinates.push(row, train.targets[image]);
-        }
         let mut images = PackedWeights::zeros(isa, num_coordinates, num_features);
-        for (place, &image) in spanning.iter().enumerate() {
-            images.set_row(place, &scaled[image * num_features..][..num_features]);
-        }
+        rayon::join(
+            || {
+                for image in spanning.iter().copied().chain(others) {
+                    let row = &rows[image * num_samples..][..num_coordinates];
+                    coordinates.push(row, train.targets[image]);
+                }
+            },
+            || {
+                for (place, &image) in spanning.iter().enumerate() {
+                    images.set_row(place, &scaled[image * num_features..][..num_features]);
+                }
+            },
+        );
         Some(RowSpace { isa, num_features, coordinates, spanning, images, columns })
     }
 
@@ -140,9 +146,7 @@ impl RowSpace {
             let (row, pivot) = self.triangle(index);
             values[index] /= pivot;
             let factor = values[index];
-            for (value, &element) in values.iter_mut().zip(row) {
-                *value -= factor * element;
-            }
+            self.isa.run(Add { to: &mut values[..index], factor: -factor, values: row });
         }
     }
 }
