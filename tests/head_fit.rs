@@ -307,7 +307,7 @@ fn the_head_with_the_lowest_validation_loss_of_all_penalties_is_kept() {
     assert!(search.chosen.is_some_and(tried));
     assert!(search.candidates.len() <= penalties.len() + 1, "it goes on uphill: {search:?}");
     let again = evaluate(&fitted.head, &golden.valid).loss;
-    assert_eq!(again, fitted.valid_loss);
+    assert!((again - fitted.valid_loss).abs() < 1e-6 * again, "{again} {}", fitted.valid_loss);
 }
 
 #[test]
