@@ -189,7 +189,9 @@ fn train_locked(
     } else {
         evaluate(&fit.fitted.head, &extracted.train)
     };
-    let Extracted { held_out, data, .. } = extracted;
+    let Extracted { train, valid, held_out, data, .. } = extracted;
+    // After layer4 they are there again.
+    drop((train, valid));
     let test = held_out.test()?;
     let (metrics, temperature) = measure(&fit.fitted, of_train, &held_out.valid()?, &test);
     journal.result(fit.fitted.best_epoch, metrics);

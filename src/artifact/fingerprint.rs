@@ -53,3 +53,28 @@ impl Seek for FingerprintedFile {
         Ok(place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_bytes_at_the_same_places_have_the_same_fingerprint() {
+        let fingerprint = |parts: &[&[u8]], place| {
+            let mut file = FingerprintedFile::new(Arc::new(tempfile::tempfile().unwrap()));
+            parts.iter().for_each(|part| file.write_all(part).unwrap());
+            file.seek(SeekFrom::Start(place)).unwrap();
+            file.write_all(b"patch").unwrap();
+            file.fingerprint()
+        };
+        // More than is written at once.
+        let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|index| (index % 253) as u8).collect();
+        let whole = fingerprint(&[&bytes], 7);
+        assert_eq!(whole.len(), 32);
+        assert_eq!(fingerprint(&[&bytes[..100], &bytes[100..]], 7), whole);
+        assert_ne!(fingerprint(&[&bytes], 8), whole);
+        let mut other = bytes.clone();
+        other[2 * PIECE] ^= 1;
+        assert_ne!(fingerprint(&[&other], 7), whole);
+    }
+}

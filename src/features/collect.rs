@@ -134,8 +134,8 @@ impl Collection {
                 num_workers,
                 on_outcome,
             );
-            // 8 ms during which there is something else to do.
-            thread::spawn(move || drop(backbone));
+            // 8 ms during which there is something else to do. Without a thread it is dropped here.
+            drop(thread::Builder::new().spawn(move || drop(backbone)));
             // What was computed is kept, whatever ended it.
             let synced = activations.map_or(Ok(()), ActivationStore::sync);
             let ended = extracted.and(store.sync()).and(synced);

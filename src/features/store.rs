@@ -61,7 +61,7 @@ struct Index {
 
 impl<E: Element> Store<E> {
     /// Opens the features of `recipe` in `dir`, which is created when missing. Every record is read
-    /// once: 20,000 take about 40 ms when the file is in the page cache.
+    /// once, on all threads.
     ///
     /// A file that does not begin with the recipe's header is replaced and a warning logged.
     ///

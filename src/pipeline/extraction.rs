@@ -41,7 +41,7 @@ pub(super) struct Extracted {
     pub(super) activations: Option<Activations>,
 }
 
-/// Valid and test, whose features can be read, once more, when a head is to be measured.
+/// Valid and test, whose features are read when a head is to be measured.
 pub(super) struct HeldOut {
     store: FeatureStore,
     valid: Vec<Row>,
@@ -81,12 +81,16 @@ impl HeldOut {
         self.test.iter().map(|row| row.target).collect()
     }
 
+    /// The features of valid, once more.
+    ///
     /// # Errors
-    /// When features cannot be read that could be at first.
+    /// When they cannot be read although they could be at first.
     pub(super) fn valid(&self) -> Result<FeatureMatrix> {
         self.read(&self.valid)
     }
 
+    /// Those of test.
+    ///
     /// # Errors
     /// As [`HeldOut::valid`].
     pub(super) fn test(&self) -> Result<FeatureMatrix> {
