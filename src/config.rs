@@ -75,7 +75,7 @@ pub const CHUNK: usize = 8;
 /// the next run then computes them anew.
 pub const FEATURES_DIR: &str = "features";
 /// SHA-256 of the weights and of the standing model, among the features: a run reads neither for it
-/// while they have not changed.
+/// while they have not changed. Also of what a new model begins with, the backbone.
 pub const DIGESTS_FILE: &str = "digests.json";
 /// Features of other weights, engines or transforms are kept up to this size, the latest first.
 pub const STORE_UNUSED_BYTES: u64 = 1 << 30;
