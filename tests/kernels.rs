@@ -3,7 +3,7 @@
 use convolve::convolve;
 use ec2train::kernels::arithmetic::Arithmetic;
 use ec2train::kernels::gemm::{Contiguous, Epilogue, PackedWeights, Rows, gemm, gemm_of_first};
-use ec2train::kernels::gemm_transposed::gemm_transposed;
+use ec2train::kernels::gemm_transposed::{Panels, gemm_transposed};
 use ec2train::kernels::isa::Isa;
 use ec2train::kernels::pool::{average_pool, max_pool};
 use ec2train::kernels::winograd::{Scratch, Winograd};
@@ -189,7 +189,20 @@ proptest! {
             let mut out = PackedWeights::zeros(isa, num_rows + more_rows, num_outputs);
             out.values_mut().fill(7.0);
             for (add, product) in [(false, product), (true, doubled)] {
-                gemm_transposed(isa, columns, num_rows, &packed, add, out.values_mut(), &weights);
+                // All panels but the last and that one, then each by itself.
+                if add {
+                    for (outputs, out) in out.panels_mut() {
+                        let panels = Panels { weights: &packed, outputs };
+                        gemm_transposed(isa, columns, num_rows, panels, add, out, &weights);
+                    }
+                } else {
+                    let last = packed.panels().last().map_or(0, |(outputs, _)| outputs.start);
+                    let parts = out.values_mut().split_at_mut((num_rows + more_rows) * last);
+                    for (outputs, out) in [(0..last, parts.0), (last..num_outputs, parts.1)] {
+                        let panels = Panels { weights: &packed, outputs };
+                        gemm_transposed(isa, columns, num_rows, panels, add, out, &weights);
+                    }
+                }
                 let more = vec![7.0; more_rows * num_outputs];
                 let expected = [product, more].concat();
                 let expected = PackedWeights::of_matrix(isa, &expected, num_outputs);

@@ -5,6 +5,7 @@
 //! input. Tiles of rows x outputs are kept in registers while their depth is run through (Goto and
 //! van de Geijn 2008).
 
+use std::mem;
 use std::ops::Range;
 
 use pulp::Simd;
@@ -101,6 +102,17 @@ impl PackedWeights {
         let depth = self.segment_len * self.num_segments;
         panel_ranges(self.panel, self.num_outputs).map(move |outputs| {
             (outputs.clone(), &self.values[outputs.start * depth..outputs.end * depth])
+        })
+    }
+
+    /// The same, to be changed.
+    pub fn panels_mut(&mut self) -> impl Iterator<Item = (Range<usize>, &mut [f32])> {
+        let depth = self.segment_len * self.num_segments;
+        let mut rest = &mut self.values[..];
+        panel_ranges(self.panel, self.num_outputs).map(move |outputs| {
+            let (values, after) = mem::take(&mut rest).split_at_mut(outputs.len() * depth);
+            rest = after;
+            (outputs, values)
         })
     }
 

@@ -10,32 +10,40 @@ use super::gemm::{
 };
 use super::isa::Isa;
 
-/// Writes `columns^T * weights` to `out`, packed as the weights are: `[outputs / panel, rows, panel]` f32,
-/// of which the last panel may be half as wide; or adds it to what is there. `columns` are `[depth, num_rows]`
-/// f32, where the depth is that of the weights, or the first of longer lines. `out` may have more rows, which are
-/// left as they are. Meanwhile `ahead` is brought into the cache.
+/// Writes `columns^T * weights` to `out`, packed as these panels of weights are: `[outputs / panel, rows, panel]`
+/// f32, of which the last panel may be half as wide; or adds it to what is there. `columns` are
+/// `[depth, num_rows]` f32, where the depth is that of the weights, or the first of longer lines. `out` may have
+/// more rows, which are left as they are. Meanwhile `ahead` is brought into the cache.
 pub fn gemm_transposed(
     isa: Isa,
     columns: Contiguous<'_, f32>,
     num_rows: usize,
-    weights: &PackedWeights,
+    weights: Panels<'_>,
     add: bool,
     out: &mut [f32],
     ahead: &[f32],
 ) {
-    let num_outputs = weights.num_outputs();
-    let depth = weights.values().len() / num_outputs;
-    let out_rows = out.len() / num_outputs;
+    let Panels { weights, outputs } = weights;
+    let depth = weights.values().len() / weights.num_outputs();
+    if outputs.is_empty() {
+        return;
+    }
+    let out_rows = out.len() / outputs.len();
     assert_eq!(columns.num_rows(), depth, "the left matrix has not the weights' depth");
     assert!(
-        out.len() == out_rows * num_outputs && num_rows <= out_rows,
+        out.len() == out_rows * outputs.len() && num_rows <= out_rows,
         "the output's shape is not the product's"
     );
-    let num_panels = num_outputs.div_ceil(PANEL_VECTORS * isa.lanes());
+    let num_panels = outputs.len().div_ceil(PANEL_VECTORS * isa.lanes());
     let mut ahead = Ahead::new(ahead, num_panels * num_rows.div_ceil(tile_rows(isa.lanes())));
-    for (outputs, weights) in weights.panels() {
-        let width = outputs.len();
-        let out = &mut out[outputs.start * out_rows..][..width * num_rows];
+    let mut rest = out;
+    for (of_panel, weights) in weights.panels() {
+        if !outputs.contains(&of_panel.start) {
+            continue;
+        }
+        let width = of_panel.len();
+        let (out, after) = rest.split_at_mut(width * out_rows);
+        rest = after;
         let panel = Panel { columns, num_rows, weights, add, out, ahead: &mut ahead };
         if width == PANEL_VECTORS * isa.lanes() {
             isa.run(OfWidth::<_, PANEL_VECTORS>(panel));
@@ -45,13 +53,29 @@ pub fn gemm_transposed(
     }
 }
 
+/// Some of the weights' panels, one beside the other.
+#[derive(Debug, Clone)]
+pub struct Panels<'a> {
+    /// Those of all outputs.
+    pub weights: &'a PackedWeights,
+    /// From where one panel begins to where one ends.
+    pub outputs: Range<usize>,
+}
+
+impl<'a> From<&'a PackedWeights> for Panels<'a> {
+    /// All of them.
+    fn from(weights: &'a PackedWeights) -> Self {
+        Panels { weights, outputs: 0..weights.num_outputs() }
+    }
+}
+
 struct Panel<'a, 'b> {
     columns: Contiguous<'a, f32>,
     num_rows: usize,
     /// `[depth, panel]`
     weights: &'a [f32],
     add: bool,
-    /// `[num_rows, panel]`
+    /// `[num_rows, panel]`, or more rows.
     out: &'a mut [f32],
     ahead: &'a mut Ahead<'b, f32>,
 }

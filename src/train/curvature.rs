@@ -67,13 +67,16 @@ impl Curvature {
 
     /// Takes the gradient at another point.
     pub(super) fn set_gradient(&mut self, gradient: &Vector) {
-        let products = Vector::products([gradient], &self.vectors(gradient));
-        self.keep([GRADIENT], &products);
+        let secants = self.secants.iter().flat_map(|Secant { step, change }| [step, change]);
+        let products = gradient.products(&secants.chain([gradient]).collect::<Vec<_>>());
+        for (other, product) in (0..2 * self.secants.len()).chain([GRADIENT]).zip(products) {
+            self.keep(GRADIENT, other, product);
+        }
     }
 
-    /// Remembers a step and the change of the gradient, which is `gradient` after it, in place of the first one.
-    /// Leaves other vectors in `step` and `change`.
-    pub(super) fn remember(&mut self, step: &mut Vector, change: &mut Vector, gradient: &Vector) {
+    /// Remembers a step from a point with the gradient `before` to one with `gradient`, in place of the first one.
+    /// Leaves other vectors in `step` and `before`.
+    pub(super) fn remember(&mut self, step: &mut Vector, before: &mut Vector, gradient: &Vector) {
         let number = if self.order.len() == MEMORY {
             self.order.pop_front().unwrap_or_default()
         } else {
@@ -81,34 +84,33 @@ impl Curvature {
             (0..MEMORY).find(is_free).unwrap_or_default()
         };
         if number == self.secants.len() {
-            self.secants.push(Secant { step: step.clone(), change: change.clone() });
+            self.secants.push(Secant { step: step.clone(), change: before.clone() });
         }
         swap(&mut self.secants[number].step, step);
-        swap(&mut self.secants[number].change, change);
+        swap(&mut self.secants[number].change, before);
         self.order.push_back(number);
-        let Secant { step, change } = &self.secants[number];
-        let products = Vector::products([step, change, gradient], &self.vectors(gradient));
-        self.keep([2 * number, 2 * number + 1, GRADIENT], &products);
+        let (earlier, rest) = self.secants.split_at_mut(number);
+        let Some((Secant { step, change }, later)) = rest.split_first_mut() else { return };
+        let secants = earlier.iter().chain(&*later);
+        let others = secants.flat_map(|Secant { step, change }| [step, change]);
+        let others: Vec<_> = others.chain([gradient, &*step]).collect();
+        let products = change.set_to_change(step, gradient, &others);
+        let own = [2 * number, 2 * number + 1];
+        let places = (0..2 * self.secants.len()).filter(|place| !own.contains(place));
+        for (other, products) in places.chain([GRADIENT]).chain(own).zip(products) {
+            for (place, product) in own.into_iter().chain([GRADIENT]).zip(products) {
+                self.keep(place, other, product);
+            }
+        }
         if sum(self.products[2 * number][2 * number + 1]) <= 0.0 {
             self.order.pop_back();
         }
     }
 
-    /// All vectors in the order of their places.
-    fn vectors<'a>(&'a self, gradient: &'a Vector) -> Vec<&'a Vector> {
-        let secants = self.secants.iter().flat_map(|Secant { step, change }| [step, change]);
-        secants.chain([gradient]).collect()
-    }
-
-    /// Keeps the products of the vectors at `places` with all of [`Curvature::vectors`].
-    fn keep<const LEN: usize>(&mut self, places: [usize; LEN], products: &[[[f64; 2]; LEN]]) {
-        let others = (0..2 * self.secants.len()).chain([GRADIENT]);
-        for (other, products) in others.zip(products) {
-            for (&place, &product) in places.iter().zip(products) {
-                self.products[place][other] = product;
-                self.products[other][place] = product;
-            }
-        }
+    /// Keeps the products of the vectors at two places.
+    fn keep(&mut self, place: usize, other: usize, product: [f64; 2]) {
+        self.products[place][other] = product;
+        self.products[other][place] = product;
     }
 
     /// Makes `direction` one downhill and `next` the point at its end, from `at`, whose gradient is the latest

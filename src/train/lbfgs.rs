@@ -67,9 +67,8 @@ impl<'a> Lbfgs<'a> {
         self.curvature.change_penalty(difference);
         if self.value.is_finite() {
             self.gradient.add_weights(difference, &self.at);
-            let squares = Vector::products([&self.at], &[&self.at]);
-            self.value +=
-                squares.iter().map(|[[square, _]]| 0.5 * difference * square).sum::<f64>();
+            let squares = self.at.products(&[&self.at]);
+            self.value += squares.iter().map(|[square, _]| 0.5 * difference * square).sum::<f64>();
         } else {
             self.value = self.objective.evaluate(&self.at, l2_penalty, &mut self.gradient);
             self.num_passes += 1;
@@ -93,8 +92,7 @@ impl<'a> Lbfgs<'a> {
             let Lbfgs { at, gradient, direction, next_gradient, curvature, .. } = self;
             let remember = || {
                 direction.scale(length);
-                // The gradient before, which is needed no longer.
-                next_gradient.subtract_from(gradient);
+                // The next gradient's place has the one before, which is needed no longer.
                 curvature.remember(direction, next_gradient, gradient);
             };
             rayon::join(|| on_step(at), remember);

@@ -9,7 +9,7 @@ use super::packing;
 use super::softmax::subtract_target;
 use super::vector::{Add, Vector, dot};
 use crate::kernels::gemm::{Epilogue, PackedWeights, gemm_of_first};
-use crate::kernels::gemm_transposed::gemm_transposed;
+use crate::kernels::gemm_transposed::{Panels, gemm_transposed};
 use crate::kernels::isa::Isa;
 use crate::metrics::{Accumulator, Metrics};
 
@@ -110,8 +110,10 @@ impl<'a> Objective<'a> {
             (self.isa, self.num_classes, self.features.targets.len());
         let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
         // Of a triangle the last have most to do.
-        let chunks = logit_gradients.par_iter_mut().enumerate().rev().with_max_len(1);
-        let sums: Vec<(f64, Vec<f32>)> = chunks
+        let chunks = dealt(logit_gradients.iter_mut().enumerate().rev());
+        let mut sums: Vec<(usize, f64, Vec<f32>)> = chunks
+            .into_par_iter()
+            .with_max_len(1)
             .map(|(chunk, packed)| {
                 let num_outputs = packed.num_outputs();
                 let mut logits = self.logits_of(at, chunk, num_outputs);
@@ -127,13 +129,14 @@ impl<'a> Objective<'a> {
                     }
                     packed.set_row(row, logits);
                 }
-                (loss, bias_gradient)
+                (chunk, loss, bias_gradient)
             })
             .collect();
+        sums.sort_by_key(|&(chunk, ..)| chunk);
         self.logit_gradients = logit_gradients;
         bias_gradient.fill(0.0);
         let mut loss = 0.0;
-        for (chunk_loss, gradients) in &sums {
+        for (_, chunk_loss, gradients) in &sums {
             loss += chunk_loss;
             bias_gradient.iter_mut().zip(gradients).for_each(|(sum, value)| *sum += value);
         }
@@ -142,34 +145,52 @@ impl<'a> Objective<'a> {
 
     /// The gradient by the weights, and the square of these.
     fn backward(&self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> f64 {
-        let isa = self.isa;
-        let num_chunks = self.features.num_chunks();
-        let blocks = packing::blocks(self.features.num_features).zip(&at.weights);
-        let mut blocks: Vec<_> = gradient.weights.iter_mut().zip(blocks).enumerate().collect();
-        // Of a triangle the first have most to do: half of them to each half of the threads.
-        blocks.sort_by_key(|(index, _)| matches!(index % 4, 1 | 2));
-        let blocks = blocks.into_par_iter().with_max_len(1);
-        let squares = blocks.map(|(index, (gradient, (features, weights)))| {
-            let mut is_first = true;
-            // The last rows have all the features.
-            for chunk in (0..num_chunks).rev() {
-                let depth = self.depth(&features, chunk);
-                if depth == 0 {
-                    break;
-                }
-                let rows = self.features.block(chunk, &features);
-                let packed = &self.logit_gradients[chunk];
-                let ahead = self.features.after_in_block(chunk, &features);
-                let out = gradient.values_mut();
-                gemm_transposed(isa, rows, depth, packed, !is_first, out, ahead);
-                is_first = false;
+        // Of a triangle the first blocks have most to do.
+        let mut parts = Vec::new();
+        for ((features, at), gradient) in
+            packing::blocks(self.features.num_features).zip(&at.weights).zip(&mut gradient.weights)
+        {
+            if self.is_triangular {
+                let panels = gradient.panels_mut();
+                parts.extend(panels.map(|(outputs, out)| (features.clone(), outputs, at, out)));
+            } else {
+                let outputs = 0..gradient.num_outputs();
+                parts.push((features, outputs, at, gradient.values_mut()));
             }
-            let (values, at) = (gradient.values_mut(), weights.values());
-            isa.run(Add { to: values, factor: l2_penalty as f32, values: at });
-            (index, dot(isa, at, at))
+        }
+        let parts = dealt(parts).into_par_iter().with_max_len(1);
+        let squares = parts.map(|(features, outputs, at, out)| {
+            self.backward_of(&features, &outputs, out);
+            let at = &at.values()[outputs.start * features.len()..][..out.len()];
+            self.isa.run(Add { to: out, factor: l2_penalty as f32, values: at });
+            ((features.start, outputs.start), dot(self.isa, at, at))
         });
-        let mut squares: Vec<(usize, f64)> = squares.collect();
-        squares.sort_by_key(|(index, _)| *index);
+        let mut squares: Vec<_> = squares.collect();
+        squares.sort_by_key(|(place, _)| *place);
         squares.iter().map(|(_, square)| square).sum()
     }
+
+    /// The gradient of the cross-entropy by the weights of a block for some outputs.
+    fn backward_of(&self, features: &Range<usize>, outputs: &Range<usize>, out: &mut [f32]) {
+        let mut is_first = true;
+        // The last rows have all the features.
+        for chunk in (0..self.features.num_chunks()).rev() {
+            let depth = self.depth(features, chunk);
+            if depth == 0 {
+                break;
+            }
+            let rows = self.features.block(chunk, features);
+            let panels = Panels { weights: &self.logit_gradients[chunk], outputs: outputs.clone() };
+            let ahead = self.features.after_in_block(chunk, features);
+            gemm_transposed(self.isa, rows, depth, panels, !is_first, out, ahead);
+            is_first = false;
+        }
+    }
+}
+
+/// Items of which the first have most to do, in an order in which each half has as much.
+fn dealt<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<(usize, T)> = items.into_iter().enumerate().collect();
+    items.sort_by_key(|(index, _)| matches!(index % 4, 1 | 2));
+    items.into_iter().map(|(_, item)| item).collect()
 }

@@ -326,7 +326,7 @@ impl Block {
         gradients.resize(self.weights.values().len(), 0.0);
         let num_rows = self.features.len();
         let rows = Contiguous { values: &self.rows, row_len: num_rows };
-        gemm_transposed(isa, rows, num_rows, logit_gradients, false, gradients, &[]);
+        gemm_transposed(isa, rows, num_rows, logit_gradients.into(), false, gradients, &[]);
         isa.run(Update {
             values: self.weights.values_mut(),
             means: &mut self.means,

@@ -1,5 +1,7 @@
 //! A point or a direction in the space of a head's parameters.
 
+use std::ops::Range;
+
 use pulp::Simd;
 use rayon::prelude::*;
 
@@ -48,16 +50,6 @@ impl Vector {
         });
     }
 
-    /// `self = other - self`
-    pub(super) fn subtract_from(&mut self, other: &Vector) {
-        let subtract = |to: &mut [f32], from: &[f32]| {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = from - *to);
-        };
-        let pairs = self.weights.par_iter_mut().zip(&other.weights);
-        pairs.for_each(|(to, from)| subtract(to.values_mut(), from.values()));
-        subtract(&mut self.bias, &other.bias);
-    }
-
     /// Multiplies the weights and the bias.
     pub(super) fn scale(&mut self, factor: f64) {
         // Most steps are of length 1.
@@ -92,14 +84,14 @@ impl Vector {
         next: &mut Vector,
     ) {
         let isa = self.isa;
-        let blocks = self.weights.par_iter_mut().zip(&mut next.weights).enumerate();
-        blocks.with_max_len(1).for_each(|(block, (step, next))| {
-            let terms = terms
-                .iter()
-                .map(|([factor, _], vector)| (*factor as f32, vector.weights[block].values()));
-            isa.run(Sum { to: step.values_mut(), terms: &terms.collect::<Vec<_>>() });
-            let terms = [(1.0, at.weights[block].values()), (1.0, step.values())];
-            isa.run(Sum { to: next.values_mut(), terms: &terms });
+        let shares = shares_mut(&mut self.weights).zip(shares_mut(&mut next.weights));
+        let shares: Vec<_> = shares.collect();
+        shares.into_par_iter().with_max_len(1).for_each(|((share, step), (_, next))| {
+            let terms =
+                terms.iter().map(|([factor, _], vector)| (*factor as f32, share.of(vector)));
+            isa.run(Sum { to: step, terms: &terms.collect::<Vec<_>>() });
+            let terms = [(1.0, share.of(at)), (1.0, &*step)];
+            isa.run(Sum { to: next, terms: &terms });
         });
         let terms = terms.iter().map(|([_, factor], vector)| (*factor as f32, &vector.bias[..]));
         isa.run(Sum { to: &mut self.bias, terms: &terms.collect::<Vec<_>>() });
@@ -107,31 +99,91 @@ impl Vector {
         isa.run(Sum { to: &mut next.bias, terms: &terms });
     }
 
-    /// The inner products of each of `vectors` with each of `others`, of the weights and of the bias.
-    /// All is read once.
-    pub(super) fn products<const LEN: usize>(
-        vectors: [&Vector; LEN],
-        others: &[&Vector],
-    ) -> Vec<[[f64; 2]; LEN]> {
-        let Some(Vector { isa, weights, .. }) = vectors.first() else { return Vec::new() };
-        let blocks = (0..weights.len()).into_par_iter().map(|block| {
-            let vectors = vectors.map(|vector| vector.weights[block].values());
+    /// The inner products with each of `others`, of the weights and of the bias.
+    pub(super) fn products(&self, others: &[&Vector]) -> Vec<[f64; 2]> {
+        let blocks = (0..self.weights.len()).into_par_iter().map(|block| {
             let others = others.iter().map(|vector| vector.weights[block].values());
-            products(*isa, vectors, &others.collect::<Vec<_>>())
+            let vectors = [self.weights[block].values()];
+            products(self.isa, vectors, &others.collect::<Vec<_>>())
         });
-        let mut sums = vec![[[0.0; 2]; LEN]; others.len()];
-        for block in blocks.collect::<Vec<_>>() {
-            for (sums, block) in sums.iter_mut().zip(block) {
-                sums.iter_mut().zip(block).for_each(|(sum, value)| sum[0] += value);
-            }
-        }
-        for (sums, other) in sums.iter_mut().zip(others) {
-            for (sum, vector) in sums.iter_mut().zip(vectors) {
-                sum[1] = dot(*isa, &vector.bias, &other.bias);
-            }
-        }
-        sums
+        let of_weights = add_up(blocks.collect(), others.len());
+        let pairs = of_weights.into_iter().zip(others);
+        pairs.map(|([sum], other)| [sum, dot(self.isa, &self.bias, &other.bias)]).collect()
     }
+
+    /// Makes this, which is the gradient at the start of `step`, the change to `gradient`. Returns the inner
+    /// products of the step, the change and the gradient with each of `others` and, at last, with the change, of
+    /// the weights and of the bias. All is read once.
+    pub(super) fn set_to_change(
+        &mut self,
+        step: &Vector,
+        gradient: &Vector,
+        others: &[&Vector],
+    ) -> Vec<[[f64; 2]; 3]> {
+        let isa = self.isa;
+        let subtract = |to: &mut [f32], from: &[f32]| {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = from - *to);
+        };
+        let shares: Vec<_> = shares_mut(&mut self.weights).collect();
+        let of_shares = shares.into_par_iter().with_max_len(1).map(|(share, change)| {
+            subtract(change, share.of(gradient));
+            let others = others.iter().map(|vector| share.of(vector)).chain([&*change]);
+            let vectors = [share.of(step), &*change, share.of(gradient)];
+            products(isa, vectors, &others.collect::<Vec<_>>())
+        });
+        let of_weights = add_up(of_shares.collect(), others.len() + 1);
+        subtract(&mut self.bias, &gradient.bias);
+        let others = others.iter().copied().chain([&*self]);
+        let vectors = [step, &*self, gradient];
+        let pairs = of_weights.into_iter().zip(others);
+        pairs
+            .map(|(sums, other)| {
+                let of_bias = vectors.map(|vector| dot(isa, &vector.bias, &other.bias));
+                [0, 1, 2].map(|index| [sums[index], of_bias[index]])
+            })
+            .collect()
+    }
+}
+
+/// What one thread takes of a vector at a time: so much that few blocks keep several threads as busy.
+struct Share {
+    block: usize,
+    values: Range<usize>,
+}
+
+impl Share {
+    /// These values of a vector.
+    fn of<'a>(&self, vector: &'a Vector) -> &'a [f32] {
+        &vector.weights[self.block].values()[self.values.clone()]
+    }
+}
+
+/// Shares of a block.
+const SHARES: usize = 2;
+
+/// All shares of a vector's weights, with their values.
+fn shares_mut(weights: &mut [PackedWeights]) -> impl Iterator<Item = (Share, &mut [f32])> {
+    weights.iter_mut().enumerate().flat_map(|(block, weights)| {
+        let values = weights.values_mut();
+        // Whole pieces, but for the last.
+        let len = values.len().div_ceil(SHARES * PIECE) * PIECE;
+        let shares = values.chunks_mut(len.max(1)).enumerate();
+        shares.map(move |(index, values)| {
+            let first = index * len;
+            (Share { block, values: first..first + values.len() }, values)
+        })
+    })
+}
+
+/// The sums of all parts, each `[num_others]`, in their order.
+fn add_up<const LEN: usize>(parts: Vec<Vec<[f64; LEN]>>, num_others: usize) -> Vec<[f64; LEN]> {
+    let mut sums = vec![[0.0; LEN]; num_others];
+    for part in parts {
+        for (sums, part) in sums.iter_mut().zip(part) {
+            sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    sums
 }
 
 /// Values that are gone through at once, so that those of some vectors stay in the L1 cache.
@@ -299,7 +351,7 @@ mod tests {
         let products = a.weight.iter().zip(&b.weight).map(|(a, b)| f64::from(a * b));
         let expected: f64 = products.sum();
         let (point, other) = (Vector::of(&a), Vector::of(&b));
-        let [[found]] = Vector::products([&point], &[&other])[..] else { panic!() };
+        let [found] = point.products(&[&other])[..] else { panic!() };
         assert_eq!(found, [expected, 5.0]);
         let mut sum = point.clone();
         sum.set_to(&[([0.5, 2.0], &point), ([1.0, 4.0], &other)]);
