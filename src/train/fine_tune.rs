@@ -26,7 +26,8 @@ pub struct FineTuned {
     pub history: Vec<Epoch>,
 }
 
-/// As [`fine_tune`], from the state dict of the network before its head was fitted.
+/// As `fine_tune`, which only the feature `torch` brings, from the state dict of the network before its head was
+/// fitted.
 pub type FineTune = fn(
     state_dict: &StateDict,
     fitted: &Fitted,

@@ -8,12 +8,19 @@ use super::vector::Vector;
 use crate::error::Result;
 use crate::run::signals;
 
-/// Steps at most for one penalty.
-const MAX_STEPS: usize = 40;
 /// A step is taken when the objective falls by this part of what its slope promises (Armijo).
 const SUFFICIENT: f64 = 1e-4;
 /// Halvings, or more, of a step that is too long. At the end rounding alone may refuse all.
 const MAX_TRIES: usize = 12;
+
+/// When a descent ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoppingCriterion {
+    /// After a step that lowers the objective by less than this part of it.
+    pub(super) tolerance: f64,
+    /// After so many steps.
+    pub(super) max_steps: usize,
+}
 
 /// Where the descent is.
 pub(super) struct Lbfgs<'a> {
@@ -76,17 +83,16 @@ impl<'a> Lbfgs<'a> {
         self.curvature.set_gradient(&self.gradient);
     }
 
-    /// Descends until a step lowers the objective by less than the part `tolerance` of it. `on_step` is
-    /// shown where each step led, while the step is remembered.
+    /// Descends. `on_step` is shown where each step led, while the step is remembered.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::error::Error::Stopped)
     pub(super) fn minimize(
         &mut self,
-        tolerance: f64,
+        criterion: StoppingCriterion,
         mut on_step: impl FnMut(&Vector) + Send,
     ) -> Result<()> {
-        for _ in 0..MAX_STEPS {
+        for _ in 0..criterion.max_steps {
             let before = self.value;
             let Some(length) = self.step()? else { break };
             let Lbfgs { at, gradient, direction, next_gradient, curvature, .. } = self;
@@ -96,7 +102,7 @@ impl<'a> Lbfgs<'a> {
                 curvature.remember(direction, next_gradient, gradient);
             };
             rayon::join(|| on_step(at), remember);
-            if before - self.value < tolerance * self.value {
+            if before - self.value < criterion.tolerance * self.value {
                 break;
             }
         }

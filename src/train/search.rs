@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::best_points::{BestPoints, Point};
 use super::fit::{Fitted, Hyperparameters, on_threads};
-use super::lbfgs::Lbfgs;
+use super::lbfgs::{Lbfgs, StoppingCriterion};
 use super::objective::Objective;
 use super::scaling::Scaling;
 use super::space::Space;
@@ -27,11 +27,10 @@ use crate::run::heap;
 const MIN_VALID: usize = 20;
 /// The next penalty is tried as long as the validation loss falls by this part of it.
 const MIN_GAIN: f64 = 1e-3;
-/// An optimum is near enough to compare penalties when a step lowers the objective by less than this part
-/// of it.
-const TOLERANCE: f64 = 5e-4;
+/// How near to an optimum penalties are compared.
+const NEAR: StoppingCriterion = StoppingCriterion { tolerance: 5e-4, max_steps: 30 };
 /// The same for the best penalty.
-const FINE_TOLERANCE: f64 = 1e-5;
+const NEARER: StoppingCriterion = StoppingCriterion { tolerance: 1e-5, max_steps: 40 };
 
 /// A penalty that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -90,7 +89,7 @@ pub fn choose_penalty(
         let num_classes = fitted.head.num_classes();
         let num_logits = valid_targets.len() * num_classes;
         let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty, num_logits);
-        let first = climb.visit(hyperparameters.l2_penalty, TOLERANCE)?;
+        let first = climb.visit(hyperparameters.l2_penalty, NEAR)?;
         let origin = climb.descent.at().clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
         // A greater penalty makes a head less sure of itself.
@@ -103,9 +102,9 @@ pub fn choose_penalty(
         if let Some(Point { l2_penalty, at, .. }) = climb.best_optimum.take() {
             let between = between_best(&climb.candidates);
             climb.descent.go_to(at);
-            climb.visit(l2_penalty, FINE_TOLERANCE)?;
+            climb.visit(l2_penalty, NEARER)?;
             if let Some(between) = between {
-                climb.visit(between, TOLERANCE)?;
+                climb.visit(between, NEAR)?;
             }
         }
         let Climb { descent, mut valid, candidates, best_points, .. } = climb;
@@ -163,7 +162,7 @@ impl<'a> Climb<'a> {
     fn go(&mut self, penalties: &[f64], mut lowest: f64) -> Result<f64> {
         for &penalty in penalties {
             let before = lowest;
-            lowest = lowest.min(self.visit(penalty, TOLERANCE)?);
+            lowest = lowest.min(self.visit(penalty, NEAR)?);
             if lowest > before * (1.0 - MIN_GAIN) {
                 break;
             }
@@ -178,11 +177,11 @@ impl<'a> Climb<'a> {
     }
 
     /// The validation loss of the optimum for a penalty.
-    fn visit(&mut self, l2_penalty: f64, tolerance: f64) -> Result<f64> {
+    fn visit(&mut self, l2_penalty: f64, criterion: StoppingCriterion) -> Result<f64> {
         let Climb { descent, valid, candidates, best_optimum, best_points, .. } = self;
         let before = descent.num_passes;
         descent.change_penalty(l2_penalty);
-        descent.minimize(tolerance, |at| best_points.offer(l2_penalty, valid.loss(at), at))?;
+        descent.minimize(criterion, |at| best_points.offer(l2_penalty, valid.loss(at), at))?;
         let valid_loss = valid.loss(descent.at());
         if best_optimum.as_ref().is_none_or(|best| valid_loss < best.valid_loss) {
             *best_optimum = Some(Point { l2_penalty, valid_loss, at: descent.at().clone() });

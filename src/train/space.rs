@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
     use crate::evaluate::evaluate;
-    use crate::train::lbfgs::Lbfgs;
+    use crate::train::lbfgs::{Lbfgs, StoppingCriterion};
 
     #[test]
     fn the_optimum_is_the_same_in_the_space_of_the_images() {
@@ -105,9 +105,10 @@ mod tests {
         let [found, expected] = [few, many].map(|space| {
             let mut descent =
                 Lbfgs::new(space.train_objective(num_classes), 0.0, space.point(&start));
+            let criterion = StoppingCriterion { tolerance: 1e-9, max_steps: 40 };
             for _ in 0..5 {
                 descent.change_penalty(1e-2);
-                descent.minimize(1e-9, |_| ()).unwrap();
+                descent.minimize(criterion, |_| ()).unwrap();
             }
             let head = space.head(descent.at());
             let loss = space.valid_objective(num_classes).loss(descent.at());
