@@ -172,3 +172,64 @@ impl Curvature {
 fn sum([weights, bias]: [f64; 2]) -> f64 {
     weights + bias
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::model::head::Head;
+
+    #[test]
+    fn the_products_that_are_kept_are_those_of_the_vectors() {
+        let (num_classes, num_features) = (3, 150);
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let mut drawn = |mean: f32| {
+            let len = num_classes * (num_features + 1);
+            let values: Vec<f32> = (0..len).map(|_| mean + rng.random_range(-1.0..1.0)).collect();
+            let (bias, weight) = values.split_at(num_classes);
+            Vector::of(&Head { weight: weight.to_vec(), bias: bias.to_vec() })
+        };
+        let mut curvature = Curvature::new();
+        let mut gradient = drawn(0.0);
+        curvature.set_gradient(&gradient);
+        for step_number in 0..2 * MEMORY {
+            // The gradient grows along the step.
+            let (mut step, mut before) = (drawn(0.5), gradient.clone());
+            let change = drawn(0.5);
+            let expected = (step.head(num_features), change.head(num_features));
+            gradient.set_to(&[([1.0; 2], &before), ([1.0; 2], &change)]);
+            curvature.remember(&mut step, &mut before, &gradient);
+            let number = *curvature.order.back().unwrap();
+            assert_eq!(curvature.secants[number].step.head(num_features), expected.0);
+            let found = curvature.secants[number].change.head(num_features);
+            for (found, expected) in found.weight.iter().zip(&expected.1.weight) {
+                assert!((found - expected).abs() < 1e-4);
+            }
+            if step_number % 3 == 2 {
+                curvature.change_penalty(0.1);
+                gradient.add_weights(0.1, &change);
+                curvature.set_gradient(&gradient);
+            }
+            assert_eq!(curvature.order.len(), MEMORY.min(step_number + 1));
+            let secants = curvature.secants.iter().flat_map(|it| [&it.step, &it.change]);
+            let heads: Vec<_> =
+                secants.chain([&gradient]).map(|vector| vector.head(num_features)).collect();
+            let places: Vec<_> =
+                (0..2 * curvature.secants.len()).chain([GRADIENT]).zip(&heads).collect();
+            for (place, a) in &places {
+                for (other, b) in &places {
+                    let product = |a: &[f32], b: &[f32]| -> f64 {
+                        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+                    };
+                    let expected = [product(&a.weight, &b.weight), product(&a.bias, &b.bias)];
+                    for (found, expected) in curvature.products[*place][*other].iter().zip(expected)
+                    {
+                        assert!((found - expected).abs() < 1e-3, "{found} and {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
