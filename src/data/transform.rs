@@ -4,9 +4,11 @@ use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
+use pulp::Simd;
 use serde::Serialize;
 
 use crate::config;
+use crate::kernels::isa::{Isa, Kernel};
 
 /// torchvision's preprocessing for evaluation: the shorter side is resized, the centre is cut out,
 /// the channels are normalized. Deterministic, and equal for training's view 0 and serving.
@@ -140,13 +142,8 @@ impl EvalTransform {
     pub(super) fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
         assert_eq!(pixels.len(), out.len(), "the output must be [crop, crop, 3]");
         let scale = self.std.map(|std| 1.0 / (255.0 * std));
-        let bias: [f32; 3] = std::array::from_fn(|channel| -self.mean[channel] / self.std[channel]);
-        let ((pixels, _), (out, _)) = (pixels.as_chunks::<3>(), out.as_chunks_mut::<3>());
-        for (pixel, out) in pixels.iter().zip(out) {
-            for channel in 0..3 {
-                out[channel] = f32::from(pixel[channel]) * scale[channel] + bias[channel];
-            }
-        }
+        let bias = std::array::from_fn(|channel| -self.mean[channel] / self.std[channel]);
+        Isa::fastest().run(Normalize { pixels, scale, bias, out });
     }
 
     /// The part of a `width` x `height` image that a crop of the resized image shows: left, top,
@@ -162,6 +159,36 @@ impl EvalTransform {
         let (left, source_width) = source_span(width, resized_width, self.crop, across);
         let (top, source_height) = source_span(height, resized_height, self.crop, down);
         (left, top, source_width, source_height)
+    }
+}
+
+/// Values that are written at once: whole pixels and whole vectors.
+const GROUP: usize = 3 * 16;
+
+/// `out = pixels * scale + bias`, by channel.
+struct Normalize<'a> {
+    pixels: &'a [u8],
+    scale: [f32; 3],
+    bias: [f32; 3],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Normalize<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let [scale, bias]: [[f32; GROUP]; 2] = [self.scale, self.bias]
+            .map(|of_channel| std::array::from_fn(|place| of_channel[place % 3]));
+        let (groups, rest) = self.pixels.as_chunks::<GROUP>();
+        let (out_groups, out_rest) = self.out.as_chunks_mut::<GROUP>();
+        for (values, out) in groups.iter().zip(out_groups) {
+            let factors = scale.iter().zip(&bias);
+            for ((out, &value), (scale, bias)) in out.iter_mut().zip(values).zip(factors) {
+                *out = f32::from(value) * scale + bias;
+            }
+        }
+        for (place, (&value, out)) in rest.iter().zip(out_rest).enumerate() {
+            *out = f32::from(value) * scale[place] + bias[place];
+        }
     }
 }
 
@@ -202,6 +229,21 @@ mod tests {
         assert_eq!(resized_size(333, 500, 232), (232, 348));
         assert_eq!(resized_size(1, 10_000, 256), (256, 2_560_000));
         assert_eq!(resized_size(64, 64, 256), (256, 256));
+    }
+
+    #[test]
+    fn every_value_is_normalized_by_its_channel() {
+        let transform = EvalTransform::imagenet(256);
+        for num_pixels in [0, 1, 15, 16, 17, 100] {
+            let pixels: Vec<u8> = (0..3 * num_pixels).map(|place| (place * 7) as u8).collect();
+            let mut out = vec![f32::NAN; pixels.len()];
+            transform.normalize(&pixels, &mut out);
+            for (place, (&value, found)) in pixels.iter().zip(out).enumerate() {
+                let (mean, std) = (transform.mean[place % 3], transform.std[place % 3]);
+                let expected = (f32::from(value) / 255.0 - mean) / std;
+                assert!((found - expected).abs() < 2e-6, "{found} instead of {expected}");
+            }
+        }
     }
 
     #[test]
