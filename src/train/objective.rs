@@ -110,7 +110,7 @@ impl<'a> Objective<'a> {
             (self.isa, self.num_classes, self.features.targets.len());
         let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
         // Of a triangle the last have most to do.
-        let chunks = dealt(logit_gradients.iter_mut().enumerate().rev());
+        let chunks = self.dealt(logit_gradients.iter_mut().enumerate().rev().collect());
         let mut sums: Vec<(usize, f64, Vec<f32>)> = chunks
             .into_par_iter()
             .with_max_len(1)
@@ -158,7 +158,7 @@ impl<'a> Objective<'a> {
                 parts.push((features, outputs, at, gradient.values_mut()));
             }
         }
-        let parts = dealt(parts).into_par_iter().with_max_len(1);
+        let parts = self.dealt(parts).into_par_iter().with_max_len(1);
         let squares = parts.map(|(features, outputs, at, out)| {
             self.backward_of(&features, &outputs, out);
             let at = &at.values()[outputs.start * features.len()..][..out.len()];
@@ -186,11 +186,12 @@ impl<'a> Objective<'a> {
             is_first = false;
         }
     }
-}
 
-/// Items of which the first have most to do, in an order in which each half has as much.
-fn dealt<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut items: Vec<(usize, T)> = items.into_iter().enumerate().collect();
-    items.sort_by_key(|(index, _)| matches!(index % 4, 1 | 2));
-    items.into_iter().map(|(_, item)| item).collect()
+    /// Parts of the work in their order; those of a triangle, of which the first have most to do, in one in
+    /// which each half has as much.
+    fn dealt<T>(&self, parts: Vec<T>) -> Vec<T> {
+        let mut parts: Vec<(usize, T)> = parts.into_iter().enumerate().collect();
+        parts.sort_by_key(|(index, _)| self.is_triangular && matches!(index % 4, 1 | 2));
+        parts.into_iter().map(|(_, part)| part).collect()
+    }
 }
