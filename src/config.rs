@@ -77,6 +77,8 @@ pub const FEATURES_DIR: &str = "features";
 /// SHA-256 of the weights and of the standing model, among the features: a run reads neither for it
 /// while they have not changed. Also of what a new model begins with, the backbone.
 pub const DIGESTS_FILE: &str = "digests.json";
+/// The small pictures of the latest report, there too: the next one need not decode these images again.
+pub const THUMBNAILS_FILE: &str = "thumbnails.jsonl";
 /// Features of other weights, engines or transforms are kept up to this size, the latest first.
 pub const STORE_UNUSED_BYTES: u64 = 1 << 30;
 

@@ -100,6 +100,11 @@ impl Job {
         self.features_dir().join(config::DIGESTS_FILE)
     }
 
+    /// Keeps the thumbnails of the report from run to run.
+    pub fn thumbnails_path(&self) -> PathBuf {
+        self.features_dir().join(config::THUMBNAILS_FILE)
+    }
+
     /// Keeps features from run to run.
     pub fn features_dir(&self) -> PathBuf {
         self.state_dir().join(config::FEATURES_DIR)

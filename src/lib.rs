@@ -27,6 +27,7 @@ pub mod config;
 pub mod error;
 
 pub mod atomic_file;
+mod checked_line;
 pub mod digest;
 pub mod disk_space;
 pub mod fetch;

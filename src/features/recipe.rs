@@ -10,7 +10,7 @@ use super::record::Element;
 /// opened.
 const FORMAT: u32 = 1;
 /// Raised with every change of this program or of a decoder it uses that changes a pixel.
-pub(super) const PIXELS: u32 = 1;
+pub(crate) const PIXELS: u32 = 1;
 /// Raised with every change of this program that changes the last bit of a feature of the same pixels.
 const ARITHMETIC: u32 = 2;
 /// A header is a multiple of this long: records begin on a page.

@@ -20,7 +20,7 @@ use crate::job::Job;
 use crate::known_digests::KnownDigests;
 use crate::model::backbone::Engine;
 use crate::model::weights::Weights;
-use crate::report::{self, RunRecord};
+use crate::report::{self, KnownThumbnails, RunRecord};
 use crate::run::host::{self, Host};
 use crate::run::signals;
 use crate::run::watch::{Observed, Watch};
@@ -74,10 +74,12 @@ impl Finished<'_> {
         let verdict = artifact::judge(standing, &metadata);
         report_verdict(verdict, &self.metrics.test);
         let Fitted { head, history, .. } = &self.fit.fitted;
-        let draft_report = |unhashed: &Metadata| report::draft(&self.record(unhashed, &observed));
+        let thumbnails = KnownThumbnails::open(&job.thumbnails_path());
+        let draft_report =
+            |unhashed: &Metadata| report::draft(&self.record(unhashed, &observed, &thumbnails));
         let add_files = |dir: &Path, metadata: &Metadata, report: report::Draft| {
             journal.write_files(dir, history, verdict.is_promoted());
-            report::write(dir, &self.record(metadata, &observed), report);
+            report::write(dir, &self.record(metadata, &observed, &thumbnails), report);
         };
         let publish = |draft| {
             artifact::publish(draft, head, &mut metadata, history, verdict, draft_report, add_files)
@@ -140,7 +142,12 @@ impl Finished<'_> {
     }
 
     /// What the report shows.
-    fn record<'b>(&'b self, metadata: &'b Metadata, observed: &'b Observed) -> RunRecord<'b> {
+    fn record<'b>(
+        &'b self,
+        metadata: &'b Metadata,
+        observed: &'b Observed,
+        thumbnails: &'b KnownThumbnails,
+    ) -> RunRecord<'b> {
         RunRecord {
             metadata,
             history: &self.fit.fitted.history,
@@ -149,6 +156,7 @@ impl Finished<'_> {
             test: &self.test,
             head: &self.fit.fitted.head,
             standing: self.standing,
+            thumbnails,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod calibration;
 mod confusion;
 mod format;
+mod known_thumbnails;
 mod page;
 mod plots;
 mod predictions;
@@ -18,5 +19,6 @@ mod write;
 
 pub use calibration::{Bin, Calibration};
 pub use confusion::{ClassMeasure, ConfusedPair, Confusion};
+pub use known_thumbnails::KnownThumbnails;
 pub use predictions::{Prediction, predict};
 pub use write::{Draft, RunRecord, draft, write};

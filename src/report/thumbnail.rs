@@ -6,10 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use rayon::prelude::*;
 
 use crate::data::decode::decode;
-use crate::data::image_file;
 use crate::data::transform::{Rectangle, Scratch};
 
 /// Side of a thumbnail in its file, in pixels: shown at 96, so that it is sharp on a dense screen.
@@ -19,15 +17,10 @@ const QUALITIES: [u8; 2] = [75, 40];
 /// Most bytes of one, before base64 makes four of three. 40 of them are then below a megabyte.
 const MAX_BYTES: usize = 16 << 10;
 
-/// A `data:` URI of each file in turn; `None` of one that cannot be read.
-pub(super) fn thumbnails(paths: &[&Path]) -> Vec<Option<String>> {
-    paths.par_iter().map(|path| thumbnail(path)).collect()
-}
-
-/// The middle of the picture, as upright as the network sees it.
-fn thumbnail(path: &Path) -> Option<String> {
-    let file = image_file::read(path).ok()?;
-    let decoded = decode(path, &file.bytes).ok()?.image;
+/// A `data:` URI of the middle of the picture in `bytes`, the content of the file at `path`, as upright as the
+/// network sees it. `None` of what is no picture.
+pub(super) fn draw(path: &Path, bytes: &[u8]) -> Option<String> {
+    let decoded = decode(path, bytes).ok()?.image;
     let (width, height) = decoded.dimensions();
     let square = f64::from(width.min(height));
     let left = (f64::from(width) - square) / 2.0;
@@ -63,10 +56,9 @@ mod tests {
         let pixel = |x, y| image::Rgb([noisy(x, y), noisy(y, x), noisy(x + 7, y)]);
         RgbImage::from_fn(144, 144, pixel).save(&noise).unwrap();
         fs::write(&text, "no image").unwrap();
-        let missing = dir.path().join("missing.jpg");
-        let paths = [&wide, &tiny, &noise, &text, &missing].map(|path| path.as_path());
-        let thumbnails = thumbnails(&paths);
-        assert_eq!(thumbnails[3..], [None, None]);
+        let thumbnails =
+            [&wide, &tiny, &noise, &text].map(|path| draw(path, &fs::read(path).unwrap()));
+        assert_eq!(thumbnails[3], None);
         for uri in thumbnails[..2].iter().flatten() {
             let jpeg =
                 STANDARD.decode(uri.strip_prefix("data:image/jpeg;base64,").unwrap()).unwrap();

@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::time::Instant;
 
+use super::known_thumbnails::KnownThumbnails;
 use super::page;
 use super::sections::Section;
 use crate::artifact::{Metadata, REPORT_FILE};
@@ -33,6 +34,8 @@ pub struct RunRecord<'a> {
     pub head: &'a Head,
     /// The model that stood when the run began.
     pub standing: Option<&'a Metadata>,
+    /// The pictures of the report before.
+    pub thumbnails: &'a KnownThumbnails,
 }
 
 impl<'a> RunRecord<'a> {
@@ -73,4 +76,5 @@ pub fn write(dir: &Path, run: &RunRecord, draft: Draft) {
     if let Err(error) = written {
         log::warn!("this run will have no report: {error}");
     }
+    run.thumbnails.save();
 }

@@ -1,15 +1,15 @@
-//! One line of the index of files: `<XXH3-64 of the JSON, 16 hex digits> <JSON>`.
+//! What a line of the index of files says.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Entry;
+use crate::checked_line;
 use crate::features::recipe::PIXELS;
 use crate::file_stat::Stat;
 
@@ -17,7 +17,6 @@ use crate::file_stat::Stat;
 /// does, which the warnings depend on: lines of other versions look damaged and are ignored.
 const FORMAT: u32 = 1;
 const SEED: u64 = (FORMAT as u64) << 32 | PIXELS as u64;
-const CHECKSUM_DIGITS: usize = 16;
 
 /// What the JSON of a file's line holds.
 #[derive(Serialize, Deserialize)]
@@ -59,17 +58,17 @@ pub(super) fn write(path: &Path, stat: &Stat, entry: &Entry, out: &mut Vec<u8>) 
         content: Cow::Borrowed(&entry.content.to_hex()),
         warning: entry.warning.clone(),
     };
-    write_json(&line, out)
+    checked_line::write(&line, SEED, out)
 }
 
 /// Appends the line that says how many files there were when the index was rewritten.
 pub(super) fn write_compacted(num_files: usize, out: &mut Vec<u8>) -> io::Result<()> {
-    write_json(&CompactedLine { num_files }, out)
+    checked_line::write(&CompactedLine { num_files }, SEED, out)
 }
 
 /// Reads the line of a file, without its newline. `None` when any byte is not what was written.
 pub(super) fn parse(line: &[u8]) -> Option<(PathBuf, Stat, Entry)> {
-    let line: FileLine = serde_json::from_slice(json(line)?).ok()?;
+    let line: FileLine = checked_line::parse(line, SEED)?;
     let path = match (line.path, line.path_bytes) {
         (Some(text), None) => PathBuf::from(text.into_owned()),
         (None, Some(bytes)) => PathBuf::from(OsString::from_vec(bytes)),
@@ -87,22 +86,6 @@ pub(super) fn parse(line: &[u8]) -> Option<(PathBuf, Stat, Entry)> {
 
 /// Reads what [`write_compacted`] wrote.
 pub(super) fn parse_compacted(line: &[u8]) -> Option<usize> {
-    let line: CompactedLine = serde_json::from_slice(json(line)?).ok()?;
+    let line: CompactedLine = checked_line::parse(line, SEED)?;
     Some(line.num_files)
-}
-
-fn write_json(value: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
-    let json = serde_json::to_vec(value)?;
-    write!(out, "{:016x} ", xxh3_64_with_seed(&json, SEED))?;
-    out.extend_from_slice(&json);
-    out.push(b'\n');
-    Ok(())
-}
-
-/// The JSON of a line, if the checksum before it is its own.
-fn json(line: &[u8]) -> Option<&[u8]> {
-    let (checksum, json) = line.split_at_checked(CHECKSUM_DIGITS)?;
-    let json = json.strip_prefix(b" ")?;
-    let checksum = u64::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
-    (checksum == xxh3_64_with_seed(json, SEED)).then_some(json)
 }

@@ -10,7 +10,6 @@ use crate::data::image_folder::{Sample, Split};
 use crate::report::confusion::{ConfusedPair, Confusion};
 use crate::report::format::plural;
 use crate::report::predictions::Prediction;
-use crate::report::thumbnail::thumbnails;
 use crate::report::write::RunRecord;
 
 /// Pairs that are shown, with two pictures each.
@@ -32,7 +31,7 @@ pub(in crate::report) fn confused_pairs(
         })
         .map(|(class, mistakes)| example(run, &samples, predictions, class, mistakes))
         .collect();
-    let pictures = thumbnails(&paths);
+    let pictures = run.thumbnails.of(&paths);
     let body = html! {
         @if pairs.is_empty() {
             p { "No image of the test split was taken for another class." }

@@ -8,7 +8,6 @@ use super::Section;
 use super::picture::{class_name, picture, shown_path};
 use crate::report::format::percent;
 use crate::report::predictions::Prediction;
-use crate::report::thumbnail::thumbnails;
 use crate::report::write::RunRecord;
 
 /// Images that are shown.
@@ -22,7 +21,7 @@ pub(in crate::report) fn top_losses(run: &RunRecord, predictions: &[Prediction])
     order.sort_by(|&a, &b| predictions[b].loss.total_cmp(&predictions[a].loss));
     order.truncate(MAX_IMAGES);
     let paths: Vec<&Path> = order.iter().map(|&image| samples[image].path.as_path()).collect();
-    let pictures = thumbnails(&paths);
+    let pictures = run.thumbnails.of(&paths);
     let body = html! {
         p { "Of the test split. Look for labels that are wrong and pictures that show something else." }
         ol.cards {
