@@ -311,6 +311,46 @@ fn the_head_with_the_lowest_validation_loss_of_all_penalties_is_kept() {
 }
 
 #[test]
+fn a_penalty_is_given_up_where_valid_becomes_much_worse_than_it_was() {
+    let mut golden = Golden::load();
+    let num_classes = golden.number("num_classes") as usize;
+    // Labels that the features say nothing of can only be learnt by heart.
+    for (index, target) in golden.train.targets.iter_mut().enumerate() {
+        *target = index * 7 % num_classes;
+    }
+    let penalties = [1e-6, 1e-5, 1e-2, 1.0];
+    let start = Hyperparameters { l2_penalty: 1e-5, max_epochs: 5, ..golden.to_the_end() };
+    let search = |num_threads| {
+        let mut fitted = golden.fit(&start).unwrap();
+        let (train, valid) = (golden.train.clone(), golden.valid.clone());
+        let (search, _) =
+            choose_penalty(&mut fitted, train, valid, &start, &penalties, num_threads).unwrap();
+        (fitted, search.unwrap())
+    };
+    let (fitted, found) = search(1);
+    let Search { candidates, chosen, .. } = &found;
+    assert!(candidates[0].given_up && candidates[0].l2_penalty == 1e-5, "{found:?}");
+    assert!(candidates[0].num_passes < 30, "{found:?}");
+    assert!(candidates[0].valid_loss > 1.5 * fitted.valid_loss, "{found:?}");
+    // Upwards from there, to where guessing is best.
+    assert_eq!(candidates[1].l2_penalty, 1e-2, "{found:?}");
+    let last = candidates.iter().rfind(|it| penalties.contains(&it.l2_penalty)).unwrap();
+    assert!(last.l2_penalty == 1.0 && !last.given_up, "{found:?}");
+    assert!(candidates.iter().all(|it| it.l2_penalty >= 1e-5), "{found:?}");
+    assert!(chosen.is_some() && found.to_string().contains(" on the way"), "{found}");
+    let chance = (num_classes as f64).ln();
+    assert!(fitted.valid_loss < 1.05 * chance, "{} {chance} {found:?}", fitted.valid_loss);
+    let json = serde_json::to_string(&found).unwrap();
+    assert_eq!(
+        json.matches("given_up").count(),
+        candidates.iter().filter(|it| it.given_up).count()
+    );
+    assert_eq!(serde_json::from_str::<Search>(&json).unwrap(), found);
+    let (other, same) = search(2);
+    assert!(same == found && other.head == fitted.head);
+}
+
+#[test]
 fn the_search_has_the_same_bits_for_any_number_of_threads() {
     let golden = Golden::load();
     let penalties = [1e-2, 3e-2, 1e-1];

@@ -53,6 +53,11 @@ impl BestPoints {
         }
     }
 
+    /// The one with the lowest validation loss.
+    pub(super) fn best(&self) -> Option<&Point> {
+        self.points.first()
+    }
+
     /// The mean, with the penalty of the best and the number of points in it. The lower its loss, the
     /// more a point weighs: the last one, or one at the margin, nothing, so that it makes no difference
     /// whether it is among them. `reweigh` may change the weights, which add up to 1, of the points it is shown.
@@ -60,7 +65,7 @@ impl BestPoints {
         self,
         reweigh: impl FnOnce(&mut [f64], &[&Vector]),
     ) -> Option<(f64, Vector, usize)> {
-        let (best, last) = (self.points.first()?, self.points.last()?);
+        let (best, last) = (self.best()?, self.points.last()?);
         let limit = last.valid_loss.min(best.valid_loss * (1.0 + MARGIN));
         let (mut weights, points): (Vec<f64>, Vec<&Vector>) = self
             .points

@@ -83,14 +83,14 @@ impl<'a> Lbfgs<'a> {
         self.curvature.set_gradient(&self.gradient);
     }
 
-    /// Descends. `on_step` is shown where each step led, while the step is remembered.
+    /// Descends. `on_step` is shown where each step led, while the step is remembered, and says whether to go on.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::error::Error::Stopped)
     pub(super) fn minimize(
         &mut self,
         criterion: StoppingCriterion,
-        mut on_step: impl FnMut(&Vector) + Send,
+        mut on_step: impl FnMut(&Vector) -> bool + Send,
     ) -> Result<()> {
         for _ in 0..criterion.max_steps {
             let before = self.value;
@@ -101,8 +101,8 @@ impl<'a> Lbfgs<'a> {
                 // The next gradient's place has the one before, which is needed no longer.
                 curvature.remember(direction, next_gradient, gradient);
             };
-            rayon::join(|| on_step(at), remember);
-            if before - self.value < criterion.tolerance * self.value {
+            let (goes_on, ()) = rayon::join(|| on_step(at), remember);
+            if !goes_on || before - self.value < criterion.tolerance * self.value {
                 break;
             }
         }

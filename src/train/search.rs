@@ -27,6 +27,8 @@ use crate::run::heap;
 const MIN_VALID: usize = 20;
 /// The next penalty is tried as long as the validation loss falls by this part of it.
 const MIN_GAIN: f64 = 1e-3;
+/// A descent is given up where the validation loss is so many times the lowest on all ways so far.
+const GIVEN_UP: f64 = 1.5;
 /// How near to an optimum penalties are compared.
 const NEAR: StoppingCriterion = StoppingCriterion { tolerance: 5e-4, max_steps: 30 };
 /// The same for the best penalty.
@@ -37,8 +39,11 @@ const NEARER: StoppingCriterion = StoppingCriterion { tolerance: 1e-5, max_steps
 pub struct Candidate {
     /// As [`config::L2_PENALTY`](crate::config::L2_PENALTY).
     pub l2_penalty: f64,
-    /// At its optimum, in nats.
+    /// At its optimum, in nats; where the way to it was given up, there.
     pub valid_loss: f64,
+    /// Whether it was given up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
     /// Passes over the train split.
     pub num_passes: usize,
 }
@@ -170,24 +175,38 @@ impl<'a> Climb<'a> {
         Ok(lowest)
     }
 
-    /// Whether the probabilities of the best optimum on valid, of these targets, are too near to 0 and 1.
+    /// Whether the probabilities of the best optimum on valid, of these targets, are too near to 0 and 1. Those of
+    /// one that was given up are: the loss has risen there while that on train has fallen.
     fn is_too_sure(&self, targets: &[usize]) -> bool {
         let best = self.best_optimum.as_ref();
-        best.is_some_and(|best| temperature::is_above_1(&self.valid.logits(&best.at), targets))
+        best.is_none_or(|best| temperature::is_above_1(&self.valid.logits(&best.at), targets))
     }
 
-    /// The validation loss of the optimum for a penalty.
+    /// The validation loss of the optimum for a penalty. Infinite where the way to it was given up; the best
+    /// point on all ways is then returned to.
     fn visit(&mut self, l2_penalty: f64, criterion: StoppingCriterion) -> Result<f64> {
         let Climb { descent, valid, candidates, best_optimum, best_points, .. } = self;
         let before = descent.num_passes;
         descent.change_penalty(l2_penalty);
-        descent.minimize(criterion, |at| best_points.offer(l2_penalty, valid.loss(at), at))?;
+        let mut given_up = false;
+        descent.minimize(criterion, |at| {
+            let loss = valid.loss(at);
+            best_points.offer(l2_penalty, loss, at);
+            given_up = best_points.best().is_some_and(|best| loss > GIVEN_UP * best.valid_loss);
+            !given_up
+        })?;
         let valid_loss = valid.loss(descent.at());
+        let num_passes = descent.num_passes - before;
+        candidates.push(Candidate { l2_penalty, valid_loss, given_up, num_passes });
+        if given_up {
+            if let Some(best) = best_points.best() {
+                descent.go_to(best.at.clone());
+            }
+            return Ok(f64::INFINITY);
+        }
         if best_optimum.as_ref().is_none_or(|best| valid_loss < best.valid_loss) {
             *best_optimum = Some(Point { l2_penalty, valid_loss, at: descent.at().clone() });
         }
-        let num_passes = descent.num_passes - before;
-        candidates.push(Candidate { l2_penalty, valid_loss, num_passes });
         Ok(valid_loss)
     }
 }
@@ -203,7 +222,7 @@ fn around(penalties: &[f64], middle: f64) -> (Vec<f64>, Vec<f64>) {
 
 /// The geometric mean of the two penalties with the lowest validation losses, in two digits.
 fn between_best(candidates: &[Candidate]) -> Option<f64> {
-    let mut ordered = candidates.to_vec();
+    let mut ordered: Vec<_> = candidates.iter().filter(|it| !it.given_up).collect();
     ordered.sort_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss));
     let [best, second, ..] = ordered[..] else { return None };
     format!("{:.1e}", (best.l2_penalty * second.l2_penalty).sqrt()).parse().ok()
@@ -220,10 +239,11 @@ impl fmt::Display for Search {
             None => f.write_str("no L2 penalty gives a better head on valid than the epochs")?,
         }
         f.write_str("; loss of the optima there:")?;
-        for (index, Candidate { l2_penalty, valid_loss, .. }) in self.candidates.iter().enumerate()
-        {
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let Candidate { l2_penalty, valid_loss, given_up, .. } = candidate;
             let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma} {l2_penalty}: {valid_loss:.4}")?;
+            let note = if *given_up { " on the way" } else { "" };
+            write!(f, "{comma} {l2_penalty}: {valid_loss:.4}{note}")?;
         }
         Ok(())
     }
@@ -243,10 +263,16 @@ mod tests {
 
     #[test]
     fn the_last_penalty_lies_between_the_best_two() {
-        let candidate =
-            |(l2_penalty, valid_loss)| Candidate { l2_penalty, valid_loss, num_passes: 1 };
-        let candidates = [(1e-3, 0.5), (3e-4, 0.3), (1e-4, 0.4)].map(candidate);
+        let candidate = |(l2_penalty, valid_loss)| Candidate {
+            l2_penalty,
+            valid_loss,
+            given_up: false,
+            num_passes: 1,
+        };
+        let mut candidates = [(1e-3, 0.5), (3e-4, 0.3), (1e-4, 0.4)].map(candidate);
         assert_eq!(between_best(&candidates), Some(1.7e-4));
         assert_eq!(between_best(&candidates[..1]), None);
+        candidates[2].given_up = true;
+        assert_eq!(between_best(&candidates), Some(5.5e-4));
     }
 }

@@ -108,7 +108,7 @@ mod tests {
             let criterion = StoppingCriterion { tolerance: 1e-9, max_steps: 40 };
             for _ in 0..5 {
                 descent.change_penalty(1e-2);
-                descent.minimize(criterion, |_| ()).unwrap();
+                descent.minimize(criterion, |_| true).unwrap();
             }
             let head = space.head(descent.at());
             let loss = space.valid_objective(num_classes).loss(descent.at());
