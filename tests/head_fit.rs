@@ -337,7 +337,7 @@ fn a_penalty_is_given_up_where_valid_becomes_much_worse_than_it_was() {
     let last = candidates.iter().rfind(|it| penalties.contains(&it.l2_penalty)).unwrap();
     assert!(last.l2_penalty == 1.0 && !last.given_up, "{found:?}");
     assert!(candidates.iter().all(|it| it.l2_penalty >= 1e-5), "{found:?}");
-    assert!(chosen.is_some() && found.to_string().contains(" on the way"), "{found}");
+    assert!(chosen.is_some() && found.to_string().contains(" (given up)"), "{found}");
     let chance = (num_classes as f64).ln();
     assert!(fitted.valid_loss < 1.05 * chance, "{} {chance} {found:?}", fitted.valid_loss);
     let json = serde_json::to_string(&found).unwrap();

@@ -3,7 +3,7 @@
 //! They lie in a file of their own, a line each, which can be deleted at any time: what is not known is drawn.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,9 +28,9 @@ const SEED: u64 = (FORMAT as u64) << 32 | PIXELS as u64;
 #[derive(Debug)]
 pub struct KnownThumbnails {
     path: PathBuf,
-    before: HashMap<PathBuf, Known>,
+    before: BTreeMap<PathBuf, Known>,
     /// Those of this report, as far as they can be known another time.
-    shown: Mutex<HashMap<PathBuf, Known>>,
+    shown: Mutex<BTreeMap<PathBuf, Known>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl KnownThumbnails {
         atomic_file::replace_unsynced(&self.path, &bytes)
     }
 
-    fn shown(&self) -> MutexGuard<'_, HashMap<PathBuf, Known>> {
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

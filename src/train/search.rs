@@ -242,7 +242,7 @@ impl fmt::Display for Search {
         for (index, candidate) in self.candidates.iter().enumerate() {
             let Candidate { l2_penalty, valid_loss, given_up, .. } = candidate;
             let comma = if index == 0 { "" } else { "," };
-            let note = if *given_up { " on the way" } else { "" };
+            let note = if *given_up { " (given up)" } else { "" };
             write!(f, "{comma} {l2_penalty}: {valid_loss:.4}{note}")?;
         }
         Ok(())
