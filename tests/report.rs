@@ -7,9 +7,11 @@ mod common;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use common::{WorkingDir, sorted_entries, text};
 use scraper::{Html, Selector};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Most bytes of a report, whatever the images are.
 const MAX_BYTES: usize = 1 << 20;
@@ -135,4 +137,40 @@ fn a_worse_model_has_its_own_report_and_what_cannot_be_shown_is_left_out() {
         "{pairs:?}"
     );
     assert_eq!(count(&page, "#confused ~ ul img"), 2 * pairs.len());
+}
+
+#[test]
+fn the_next_report_takes_the_pictures_of_files_that_have_not_changed() {
+    /// Of the checksums in src/report/known_thumbnails.rs.
+    const SEED: u64 = 1 << 32 | 1;
+    let working_dir = WorkingDir::with_features();
+    // Younger files may change again without their times telling.
+    std::thread::sleep(Duration::from_millis(2100));
+    train(&working_dir);
+    let known = working_dir.path("TrainedModels/features/thumbnails.jsonl");
+    let lines = fs::read_to_string(&known).unwrap();
+    let page = fs::read_to_string(working_dir.path("TrainedModels/report.html")).unwrap();
+    let uris: Vec<String> = lines
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(&line[17..]).unwrap();
+            line["uri"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(!uris.is_empty() && uris.iter().all(|uri| page.contains(uri)));
+
+    // Pictures that nobody would draw.
+    let mut forged = String::new();
+    for line in lines.lines() {
+        let mut line: serde_json::Value = serde_json::from_str(&line[17..]).unwrap();
+        line["uri"] = "data:image/jpeg;base64,forged".into();
+        let json = line.to_string();
+        forged += &format!("{:016x} {json}\n", xxh3_64_with_seed(json.as_bytes(), SEED));
+    }
+    fs::write(&known, forged).unwrap();
+    fs::remove_file(&working_dir.images("train", 0)[0]).unwrap();
+    train(&working_dir);
+    let runs = sorted_entries(&working_dir.path("TrainedModels/runs"));
+    let page = fs::read_to_string(runs[1].join("report.html")).unwrap();
+    assert!(page.contains("base64,forged"), "no picture was taken from the report before");
 }

@@ -188,14 +188,15 @@ impl<'a> Climb<'a> {
         let Climb { descent, valid, candidates, best_optimum, best_points, .. } = self;
         let before = descent.num_passes;
         descent.change_penalty(l2_penalty);
-        let mut given_up = false;
+        let (mut reached, mut given_up) = (None, false);
         descent.minimize(criterion, |at| {
             let loss = valid.loss(at);
             best_points.offer(l2_penalty, loss, at);
+            reached = Some(loss);
             given_up = best_points.best().is_some_and(|best| loss > GIVEN_UP * best.valid_loss);
             !given_up
         })?;
-        let valid_loss = valid.loss(descent.at());
+        let valid_loss = reached.unwrap_or_else(|| valid.loss(descent.at()));
         let num_passes = descent.num_passes - before;
         candidates.push(Candidate { l2_penalty, valid_loss, given_up, num_passes });
         if given_up {
