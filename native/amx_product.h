@@ -21,6 +21,8 @@ constexpr size_t kPairs = 16;
 struct TileRows {
   // Pairs from the values' beginning to the first row.
   size_t first;
+  // Pairs from the ends' beginning to the first row's.
+  size_t first_end;
   // Pairs from the output's beginning to each row of it; what goes kNowhere is thrown away.
   uint32_t outputs[kRows];
 };
@@ -35,13 +37,19 @@ struct Product {
   size_t steps_per_segment;
   // From a row to the next, in pairs.
   size_t row_stride;
+  // How rows end, behind their segments.
+  const uint32_t* ends;
+  // Of kPairs pairs each.
+  size_t steps_per_end;
+  // From a row's end to the next row's, in pairs.
+  size_t end_stride;
   const TileRows* tiles;
   size_t num_tiles;
   // Tiles that are multiplied with all panels before the next.
   size_t block_len;
   // Rows of each tile, at most kRows.
   size_t tile_len;
-  // [panels][segments * steps_per_segment * kPairs][kOutputs] pairs.
+  // [panels][(segments * steps_per_segment + steps_per_end) * kPairs][kOutputs] pairs.
   const uint32_t* weights;
   size_t num_panels;
   // What sums begin with: [panels][kOutputs], or null.
@@ -139,6 +147,11 @@ constexpr Identity kIdentity = [] {
   return identity;
 }();
 
+// The steps of a row.
+inline size_t num_steps(const Product& product) {
+  return product.num_segments * product.steps_per_segment + product.steps_per_end;
+}
+
 // What the output holds of a tile's first row.
 inline const uint32_t* first_output(const TileRows& tile, const uint32_t* out, size_t out_stride) {
   size_t row = 0;
@@ -148,26 +161,40 @@ inline const uint32_t* first_output(const TileRows& tile, const uint32_t* out, s
   return out + tile.outputs[row] - row * out_stride;
 }
 
+// Adds the products of some steps, whose weights lie one after the other. Returns where these end.
+template <class Unit, size_t kTiles, bool kRelu>
+inline const uint32_t* multiply_steps(const uint32_t* first, const uint32_t* second, size_t stride,
+                                      size_t num_steps, const uint32_t* weights,
+                                      size_t rows_per_step, const Sums& sums,
+                                      Unfinished& unfinished) {
+  for (size_t step = 0; step < num_steps; ++step) {
+    multiply_add<Unit, kTiles>(first, second, stride, weights);
+    finish<Unit, kRelu>(unfinished, sums, rows_per_step);
+    first += kPairs;
+    second += kPairs;
+    weights += kPairs * kOutputs;
+  }
+  return weights;
+}
+
 // The sums of one tile of rows, or of two. Those before them are finished meanwhile, between the steps, which
 // keep other parts of the CPU busy.
 template <class Unit, size_t kTiles, bool kAdd, bool kRelu>
 inline void multiply(const Product& product, const TileRows* tiles, const uint32_t* weights,
                      const float* bias, uint32_t* out, Sums& sums, Unfinished& unfinished) {
-  const size_t stride = product.row_stride;
-  const size_t num_steps = product.steps_per_segment;
   const size_t* const segments_end = product.segments + product.num_segments;
-  const size_t rows_per_step = 2 * kRows / (num_steps * product.num_segments) + 1;
+  const size_t rows_per_step = 2 * kRows / num_steps(product) + 1;
   begin<Unit, kTiles>(bias);
   for (const size_t* segment = product.segments; segment != segments_end; ++segment) {
-    const uint32_t* first = product.values + *segment + tiles[0].first;
-    const uint32_t* second = product.values + *segment + tiles[kTiles - 1].first;
-    for (size_t step = 0; step < num_steps; ++step) {
-      multiply_add<Unit, kTiles>(first, second, stride, weights);
-      finish<Unit, kRelu>(unfinished, sums, rows_per_step);
-      first += kPairs;
-      second += kPairs;
-      weights += kPairs * kOutputs;
-    }
+    const uint32_t* const values = product.values + *segment;
+    weights = multiply_steps<Unit, kTiles, kRelu>(
+        values + tiles[0].first, values + tiles[kTiles - 1].first, product.row_stride,
+        product.steps_per_segment, weights, rows_per_step, sums, unfinished);
+  }
+  if (product.steps_per_end > 0) {
+    multiply_steps<Unit, kTiles, kRelu>(
+        product.ends + tiles[0].first_end, product.ends + tiles[kTiles - 1].first_end,
+        product.end_stride, product.steps_per_end, weights, rows_per_step, sums, unfinished);
   }
   if (kAdd) {
     // A product with ones is quicker than to widen the numbers and to add them.
@@ -184,8 +211,7 @@ inline void multiply(const Product& product, const TileRows* tiles, const uint32
 template <class Unit, bool kAdd, bool kRelu>
 void multiply(const Product& product) {
   const Unit unit(product.tile_len);
-  const size_t panel_len =
-      product.num_segments * product.steps_per_segment * kPairs * kOutputs;
+  const size_t panel_len = num_steps(product) * kPairs * kOutputs;
   Sums sums;
   Unfinished unfinished = {};
   for (size_t block = 0; block < product.num_tiles; block += product.block_len) {

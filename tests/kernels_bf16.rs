@@ -2,7 +2,7 @@
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
 use convolve::convolve;
-use ec2train::kernels::amx::{Amx, Pixels};
+use ec2train::kernels::amx::{Amx, Ends, Pixels};
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use ec2train::kernels::bf16::Bf16;
 use ec2train::kernels::gemm::{Contiguous, Epilogue};
@@ -183,6 +183,39 @@ proptest! {
         case.check(Amx::imitation());
         if let Some(amx) = Amx::detect() {
             case.check(amx);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_in_two_places_have_the_bits_of_whole_ones(
+        case in cases(),
+        num_steps in 1..6usize,
+        steps_per_end in 1..6usize,
+    ) {
+        let (begin_len, len) = (16 * num_steps, 16 * steps_per_end);
+        let case = Case { depth: 2 * (begin_len + len), ..case };
+        let (pairs, row_len) = (to_pairs(&case.rows()), case.row_len() / 2);
+        // A pair that belongs to no row is between two of them.
+        let part = |range: std::ops::Range<usize>| -> Vec<Pair> {
+            let rows = pairs.chunks(row_len);
+            rows.flat_map(|row| row[range.clone()].iter().copied().chain([0x7fc0])).collect()
+        };
+        let (begins, ends) = (part(0..begin_len), part(begin_len..begin_len + len));
+        let begins = Contiguous { values: &begins, row_len: begin_len + 1 };
+        let ends = Ends { rows: Contiguous { values: &ends, row_len: len + 1 }, len };
+        let bias = case.bias();
+        let epilogue = Epilogue { bias: &bias, add: case.add, relu: case.relu };
+        for amx in [Some(Amx::imitation()), Amx::detect()].into_iter().flatten() {
+            let weights = case.pack(amx);
+            let mut whole = to_pairs(&case.before());
+            let mut joined = whole.clone();
+            amx.multiply(&Contiguous { values: &pairs, row_len }, &weights, epilogue, &mut whole);
+            amx.multiply_with_ends(&begins, ends, &weights, epilogue, &mut joined);
+            prop_assert_eq!(joined, whole);
         }
     }
 }

@@ -12,7 +12,7 @@ const FORMAT: u32 = 1;
 /// Raised with every change of this program or of a decoder it uses that changes a pixel.
 pub(crate) const PIXELS: u32 = 1;
 /// Raised with every change of this program that changes the last bit of a feature of the same pixels.
-const ARITHMETIC: u32 = 2;
+const ARITHMETIC: u32 = 3;
 /// A header is a multiple of this long: records begin on a page.
 const HEADER_UNIT_BYTES: usize = 4096;
 

@@ -9,7 +9,7 @@ mod tile;
 use super::arithmetic::Arithmetic;
 use super::bf16::Bf16;
 use super::cap::{self, Level};
-use super::gemm::{Epilogue, out_stride};
+use super::gemm::{Contiguous, Epilogue, Rows, out_stride};
 use super::isa::Isa;
 use super::lines::{Lines, RowsInLines};
 use super::pairs::{PackedPairs, Pair, pair};
@@ -108,23 +108,67 @@ impl Amx {
         outputs: &impl Outputs,
         out: &mut [Pair],
     ) {
+        self.multiply_tiles(rows, Ends::NONE, weights, epilogue, outputs, out);
+    }
+
+    /// Writes the product of rows that lie in two places, the beginning of each here and its end there.
+    /// The weights are those of whole rows.
+    pub fn multiply_with_ends(
+        self,
+        rows: &Contiguous<Pair>,
+        ends: Ends,
+        weights: &PackedPairs,
+        epilogue: Epilogue,
+        out: &mut [Pair],
+    ) {
+        let stride = out_stride(rows.num_rows(), weights.num_outputs / 2, out.len());
+        self.multiply_tiles(rows, ends, weights, epilogue, &Spaced { stride }, out);
+    }
+
+    fn multiply_tiles(
+        self,
+        rows: &impl RowsInLines<Pair>,
+        ends: Ends,
+        weights: &PackedPairs,
+        epilogue: Epilogue,
+        outputs: &impl Outputs,
+        out: &mut [Pair],
+    ) {
         let num_rows = rows.num_rows();
         if num_rows == 0 {
             return;
         }
-        let lines = rows.lines();
-        let cover = Cover::new(&lines, num_rows);
+        let lines = &rows.lines();
+        let cover = Cover::new(lines, num_rows);
+        let mut tiles = cover.tiles(num_rows, outputs);
+        for tile in &mut tiles {
+            tile.first_end = tile.first / lines.row_stride * ends.rows.row_len;
+        }
         let block_len = if weights.bytes() <= WEIGHTS_BYTES {
             2
         } else {
-            let pair_bytes = 2 * MAX_ROWS * size_of::<Pair>() * lines.row_stride;
-            2 * (ROWS_BYTES / pair_bytes).max(1)
+            let span = lines.place(num_rows - 1) - lines.place(0) + lines.row_stride;
+            let furthest = lines.segments.iter().max().copied().unwrap_or_default();
+            let len = span + furthest + num_rows * ends.len;
+            2 * (ROWS_BYTES * tiles.len() / (2 * size_of::<Pair>() * len)).max(1)
         };
-        let tiles = cover.tiles(num_rows, outputs);
         let tile_len = cover.tile_len;
-        let product = Product { lines: &lines, tiles: &tiles, block_len, tile_len, weights };
+        let product = Product { lines, ends, tiles: &tiles, block_len, tile_len, weights };
         product.multiply(self.unit, epilogue, outputs.stride(), out);
     }
+}
+
+/// How the rows of a product end where that lies elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends<'a> {
+    /// An end for each row.
+    pub rows: Contiguous<'a, Pair>,
+    /// Pairs of an end, a multiple of 16.
+    pub len: usize,
+}
+
+impl Ends<'_> {
+    const NONE: Ends<'static> = Ends { rows: Contiguous { values: &[], row_len: 0 }, len: 0 };
 }
 
 /// Where rows of a product go.
@@ -204,6 +248,7 @@ impl<'a> Cover<'a> {
         while row < num_rows {
             let mut tile = TileRows {
                 first: self.lines.place(row).min(self.last_place),
+                first_end: 0,
                 outputs: [NOWHERE; MAX_ROWS],
             };
             // Line by line, as far as the tile reaches.

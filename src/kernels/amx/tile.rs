@@ -3,7 +3,7 @@
 
 use std::ptr;
 
-use super::{STEP, Unit};
+use super::{Ends, STEP, Unit};
 use crate::kernels::bf16::Bf16;
 use crate::kernels::gemm::Epilogue;
 use crate::kernels::lines::Lines;
@@ -21,6 +21,8 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 pub(super) struct TileRows {
     /// Where the first one lies.
     pub(super) first: usize,
+    /// Where its end lies.
+    pub(super) first_end: usize,
     /// Where rows of the output begin, or [`NOWHERE`].
     pub(super) outputs: [u32; MAX_ROWS],
 }
@@ -33,6 +35,9 @@ struct RawProduct {
     num_segments: usize,
     steps_per_segment: usize,
     row_stride: usize,
+    ends: *const Pair,
+    steps_per_end: usize,
+    end_stride: usize,
     tiles: *const TileRows,
     num_tiles: usize,
     block_len: usize,
@@ -62,6 +67,7 @@ pub(super) fn request(_proof: Bf16) -> bool {
 /// Some tiles of rows and all panels of weights.
 pub(super) struct Product<'a> {
     pub(super) lines: &'a Lines<'a, Pair>,
+    pub(super) ends: Ends<'a>,
     pub(super) tiles: &'a [TileRows],
     /// Tiles that are multiplied with all panels before the next.
     pub(super) block_len: usize,
@@ -90,8 +96,11 @@ impl Product<'_> {
             values: self.lines.values.as_ptr(),
             segments: self.lines.segments.as_ptr(),
             num_segments: self.weights.num_segments,
-            steps_per_segment: self.weights.segment_len / STEP,
+            steps_per_segment: (self.weights.segment_len - self.ends.len) / STEP,
             row_stride: self.lines.row_stride,
+            ends: self.ends.rows.values.as_ptr(),
+            steps_per_end: self.ends.len / STEP,
+            end_stride: self.ends.rows.row_len,
             tiles: self.tiles.as_ptr(),
             num_tiles: self.tiles.len(),
             block_len: self.block_len,
@@ -120,11 +129,19 @@ impl Product<'_> {
         assert_eq!(values.len(), num_segments * segment_len * num_outputs);
         assert!(segment_len.is_multiple_of(STEP) && num_outputs.is_multiple_of(OUTPUTS));
         assert_eq!(self.lines.segments.len(), num_segments, "rows have other segments");
+        let end_len = self.ends.len;
+        assert!(end_len.is_multiple_of(STEP) && end_len <= segment_len);
+        assert!(end_len == 0 || num_segments == 1, "rows of many segments have no ends");
         assert!((1..=MAX_ROWS).contains(&self.tile_len) && self.block_len > 0);
         let furthest = self.lines.segments.iter().max().copied().unwrap_or_default();
-        let reach = (self.tile_len - 1) * self.lines.row_stride + furthest + segment_len;
-        for TileRows { first, outputs } in self.tiles {
+        let reach = (self.tile_len - 1) * self.lines.row_stride + furthest + segment_len - end_len;
+        let end_reach = (self.tile_len - 1) * self.ends.rows.row_len + end_len;
+        for TileRows { first, first_end, outputs } in self.tiles {
             assert!(first + reach <= self.lines.values.len(), "a row is too short");
+            assert!(
+                end_len == 0 || first_end + end_reach <= self.ends.rows.values.len(),
+                "a row's end is too short"
+            );
             let mut rows = outputs.iter().enumerate().filter(|&(_, &output)| output != NOWHERE);
             let last = rows.clone().next_back().map(|(_, &output)| output as usize);
             assert!(last.is_some_and(|last| last + num_outputs / 2 <= out_len), "no room");

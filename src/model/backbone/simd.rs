@@ -49,6 +49,8 @@ struct Layers<A: Network> {
 #[derive(Debug)]
 pub struct Scratch<A: Network> {
     stem: stem::Scratch<A::Value>,
+    /// What enters blocks, of one image or of all.
+    input: Aligned<A::Value>,
     /// Of one image.
     image: Activations<A::Value>,
     /// Of all images of the chunk.
@@ -60,6 +62,7 @@ impl<A: Network> Default for Scratch<A> {
     fn default() -> Self {
         Scratch {
             stem: Default::default(),
+            input: Default::default(),
             image: Default::default(),
             chunk: Default::default(),
             blocks: Default::default(),
@@ -67,12 +70,13 @@ impl<A: Network> Default for Scratch<A> {
     }
 }
 
-/// `[N, side, side, C]`; each block replaces them by its output. Those of `values` and `projected` lie
+/// `[N, side, side, C]`; each block replaces `values` by its output. Those of `values` and `shortcut` lie
 /// [`stride_of`] their channels apart.
 #[derive(Debug, Default)]
 pub struct Activations<V> {
     values: Aligned<V>,
-    projected: Aligned<V>,
+    /// What a convolution on a shortcut takes.
+    shortcut: Aligned<V>,
     reduced: Aligned<V>,
     convolved: Aligned<V>,
 }
@@ -112,15 +116,14 @@ impl<A: Network> SimdBackbone<A> {
         features: &mut [f32],
         cut: Option<&mut [u16]>,
     ) {
-        let Scratch { stem, image, chunk, blocks } = scratch;
+        let Scratch { stem, input, image, chunk, blocks } = scratch;
         let (per_image, per_chunk) = self.layers.blocks.split_at(A::BLOCKS_PER_IMAGE);
         let num_images = features.len() / NUM_FEATURES;
         for (index, pixels) in pixels.chunks_exact(SIDE * SIDE * RGB).enumerate() {
-            self.layers.stem.forward(pixels, stem, &mut image.values);
+            self.layers.stem.forward(pixels, stem, input);
+            per_image[0].enter(input, 0, 1, image);
             A::Block::forward(per_image, image, blocks);
-            let image_len = image.values.len();
-            let values = chunk.values.resized(num_images * image_len);
-            values[index * image_len..][..image_len].copy_from_slice(&image.values);
+            per_chunk[0].enter(&mut image.values, index, num_images, chunk);
         }
         let mut rest = per_chunk;
         if let Some(cut) = cut {
@@ -130,6 +133,8 @@ impl<A: Network> SimdBackbone<A> {
             for (pixel, out) in pixels.zip(cut.chunks_exact_mut(LAYER4_CHANNELS)) {
                 A::Value::to_bf16(&pixel[..LAYER4_CHANNELS / A::Value::CHANNELS], out);
             }
+            std::mem::swap(&mut chunk.values, input);
+            layer4[0].enter(input, 0, num_images, chunk);
             rest = layer4;
         }
         A::Block::forward(rest, chunk, blocks);

@@ -4,6 +4,7 @@ use super::convolution::{Conv3x3, Downsample, Product, Scratch};
 use super::network::ResidualBlock;
 use super::{Activations, stride_of};
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arithmetic::F32Products;
 use crate::kernels::fetch::fetch;
 use crate::kernels::gemm::Contiguous;
@@ -21,6 +22,8 @@ pub struct Block<A: F32Products> {
     convolve: Conv3x3<A>,
     expand: Product<A>,
     downsample: Option<Downsample<A>>,
+    /// Of the input.
+    side: usize,
     /// Of the 3x3 convolution.
     stride: usize,
     /// From a pixel of the input to the next, and of the output.
@@ -40,10 +43,27 @@ impl<A: F32Products> ResidualBlock<A> for Block<A> {
             convolve: Conv3x3::new(arithmetic, state_dict, conv2, side)?,
             expand: product(conv3)?,
             downsample: block.downsample.as_ref().map(downsample).transpose()?,
+            side,
             stride: conv2.stride,
             in_stride: stride_of::<A::Value>(conv1.in_channels),
             out_stride: stride_of::<A::Value>(conv3.out_channels),
         })
+    }
+
+    fn enter(
+        &self,
+        input: &mut Aligned<A::Value>,
+        first: usize,
+        num_images: usize,
+        x: &mut Activations<A::Value>,
+    ) {
+        let image_len = self.side * self.side * self.in_stride;
+        if input.len() == num_images * image_len {
+            std::mem::swap(input, &mut x.values);
+        } else {
+            let values = x.values.resized(num_images * image_len);
+            values[first * image_len..][..input.len()].copy_from_slice(input);
+        }
     }
 
     fn forward(blocks: &[Self], x: &mut Activations<A::Value>, scratch: &mut Self::Scratch) {
@@ -80,8 +100,8 @@ impl<A: F32Products> Block<A> {
         let next_width = next.map_or(0, |next| next.reduce.out_len);
         x.reduced.resized(num_pixels * next_width);
         if self.downsample.is_some() {
-            x.projected.resized(num_pixels * out_stride);
-            std::mem::swap(&mut x.values, &mut x.projected);
+            x.shortcut.resized(num_pixels * out_stride);
+            std::mem::swap(&mut x.values, &mut x.shortcut);
         }
         let part_len = PART_BYTES / (size_of::<A::Value>() * out_stride);
         for first in (0..num_pixels).step_by(part_len) {
@@ -89,7 +109,7 @@ impl<A: F32Products> Block<A> {
             let out = &mut x.values[part.start * out_stride..part.end * out_stride];
             fetch(out);
             if let Some(downsample) = &self.downsample {
-                downsample.forward(&x.projected, part.clone(), out);
+                downsample.forward(&x.shortcut, part.clone(), out);
             }
             let convolved = &x.convolved[part.start * width..part.end * width];
             self.expand.add_relu(&Contiguous { values: convolved, row_len: width }, out);

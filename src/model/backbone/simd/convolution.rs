@@ -34,6 +34,25 @@ impl<A: Arithmetic> Product<A> {
         Ok(Product { arithmetic, weights, bias: folding.bias, out_len })
     }
 
+    /// Two 1x1 convolutions whose outputs are added: a row has the input of one, then of the other.
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    pub(super) fn of_sum(
+        arithmetic: A,
+        state_dict: &StateDict,
+        [first, second]: [&ConvNorm; 2],
+    ) -> Result<Self> {
+        let foldings = [Folding::new(state_dict, first)?, Folding::new(state_dict, second)?];
+        let depth = first.in_channels + second.in_channels;
+        let weights = arithmetic.pack(1, depth, first.out_channels, |output, row| {
+            let (begin, end) = row.split_at_mut(first.in_channels);
+            foldings[0].row(output, begin);
+            foldings[1].row(output, end);
+        });
+        let biases = foldings[0].bias.iter().zip(&foldings[1].bias);
+        let bias = biases.map(|(first, second)| first + second).collect();
+        Ok(Product { arithmetic, weights, bias, out_len: first.out_channels / A::Value::CHANNELS })
+    }
+
     /// Overwrites `out` by the convolution of `rows`.
     pub(super) fn forward(
         &self,

@@ -7,6 +7,7 @@ use super::block::Block;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use super::tile_block::TileBlock;
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use crate::kernels::amx::Amx;
 use crate::kernels::arithmetic::Arithmetic;
@@ -61,6 +62,16 @@ pub trait ResidualBlock<A: Arithmetic>: Debug + Sized + Send + Sync {
     /// When a tensor is missing.
     fn new(arithmetic: A, state_dict: &StateDict, block: &Bottleneck, side: usize) -> Result<Self>;
 
-    /// Takes `x` through blocks that follow each other.
+    /// Brings the input of some images, `[N, side, side, C]` where `first` are before them and `num_images`
+    /// in all, to where [`ResidualBlock::forward`] takes it from. What `input` holds then does not matter.
+    fn enter(
+        &self,
+        input: &mut Aligned<A::Value>,
+        first: usize,
+        num_images: usize,
+        x: &mut Activations<A::Value>,
+    );
+
+    /// Takes what has entered the first of the blocks through all of them, which follow each other.
     fn forward(blocks: &[Self], x: &mut Activations<A::Value>, scratch: &mut Self::Scratch);
 }

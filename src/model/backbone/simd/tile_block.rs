@@ -1,31 +1,35 @@
 //! A bottleneck for CPUs that multiply tiles.
 
-use super::convolution::{Downsample, Product};
+use std::mem;
+
+use super::convolution::Product;
 use super::network::ResidualBlock;
 use super::padding::{PaddedRows, Padding};
 use super::{Activations, stride_of};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
-use crate::kernels::amx::{Amx, Pixels};
+use crate::kernels::amx::{Amx, Ends, Pixels};
 use crate::kernels::gemm::{Contiguous, Epilogue};
 use crate::kernels::pairs::Pair;
 use crate::model::resnet::Bottleneck;
 use crate::model::state_dict::StateDict;
 
-/// Bytes of a block's output that are computed before the first convolution of the next block: they stay in
-/// the L2 cache, 2 MiB on all CPUs with AMX.
-const PART_BYTES: usize = 1 << 20;
+/// Bytes of a block's output that are computed before the first convolution of the next block: much of them
+/// stays in the L2 cache, 2 MiB on all CPUs with AMX.
+const PART_BYTES: usize = 2 << 20;
 
 /// A bottleneck whose 3x3 convolution is computed directly: tiles multiply sixteen times as fast as vectors,
 /// which would have to compute the transforms of Winograd's way.
 ///
-/// The first convolution writes its output between zeros, where the 3x3 one finds it.
+/// The first convolution writes its output between zeros, where the 3x3 one finds it. The last one is one
+/// product with the convolution on the shortcut where there is one.
 #[derive(Debug)]
 pub struct TileBlock {
     reduce: Product<Amx>,
     convolve: Product<Amx>,
     expand: Product<Amx>,
-    downsample: Option<Downsample<Amx>>,
+    /// Pairs of a pixel that a convolution on the shortcut takes.
+    shortcut_len: Option<usize>,
     padding: Padding,
     /// [`Padding::places`]
     places: Vec<u32>,
@@ -45,13 +49,15 @@ impl ResidualBlock<Amx> for TileBlock {
     ) -> Result<Self> {
         let [conv1, conv2, conv3] = &block.convs;
         let product = |conv| Product::new(arithmetic, state_dict, conv);
-        let downsample = |conv| Downsample::new(arithmetic, state_dict, conv, side);
         let padding = Padding { side, stride: conv2.stride, pixel_len: conv2.in_channels / 2 };
         Ok(TileBlock {
             reduce: product(conv1)?,
             convolve: product(conv2)?,
-            expand: product(conv3)?,
-            downsample: block.downsample.as_ref().map(downsample).transpose()?,
+            expand: match &block.downsample {
+                Some(shortcut) => Product::of_sum(arithmetic, state_dict, [conv3, shortcut])?,
+                None => product(conv3)?,
+            },
+            shortcut_len: block.downsample.as_ref().map(|conv| conv.in_channels / 2),
             padding,
             places: padding.places(),
             in_stride: stride_of::<Pair>(conv1.in_channels),
@@ -59,16 +65,35 @@ impl ResidualBlock<Amx> for TileBlock {
         })
     }
 
-    fn forward(blocks: &[Self], x: &mut Activations<Pair>, _scratch: &mut ()) {
-        if let Some(first) = blocks.first() {
-            let num_pixels = x.values.len() / first.in_stride;
-            first.clear(num_pixels, &mut x.reduced);
-            first.reduce(0, &x.values, &mut x.reduced);
+    fn enter(
+        &self,
+        input: &mut Aligned<Pair>,
+        first: usize,
+        num_images: usize,
+        x: &mut Activations<Pair>,
+    ) {
+        let first = first * self.places.len();
+        let num_pixels = num_images * self.places.len();
+        if first == 0 {
+            self.clear(num_pixels, &mut x.reduced);
         }
+        self.reduce(first, input, &mut x.reduced);
+        if self.shortcut_len.is_some() {
+            self.keep_shown(first, num_pixels, input, &mut x.shortcut);
+        } else {
+            let values = x.values.resized(num_pixels * self.in_stride);
+            values[first * self.in_stride..][..input.len()].copy_from_slice(input);
+        }
+    }
+
+    fn forward(blocks: &[Self], x: &mut Activations<Pair>, _scratch: &mut ()) {
+        let Some(first) = blocks.first() else { return };
+        let mut num_pixels = first.num_pixels(x);
         for (index, block) in blocks.iter().enumerate() {
-            let num_images = x.values.len() / (block.places.len() * block.in_stride);
-            let out_side = block.padding.out_side();
-            let num_pixels = num_images * out_side * out_side;
+            if index > 0 && block.shortcut_len.is_some() {
+                block.keep_shown(0, num_pixels, &mut x.values, &mut x.shortcut);
+            }
+            num_pixels /= block.padding.stride * block.padding.stride;
             block.convolve(num_pixels, x);
             block.expand(blocks.get(index + 1), num_pixels, x);
         }
@@ -76,9 +101,40 @@ impl ResidualBlock<Amx> for TileBlock {
 }
 
 impl TileBlock {
+    /// Pixels of the input that has entered.
+    fn num_pixels(&self, x: &Activations<Pair>) -> usize {
+        match self.shortcut_len {
+            Some(_) => x.shortcut.len() / self.in_stride * self.padding.stride.pow(2),
+            None => x.values.len() / self.in_stride,
+        }
+    }
+
     /// Writes the zeros between which the first convolution puts so many pixels.
     fn clear(&self, num_pixels: usize, reduced: &mut Aligned<Pair>) {
         self.padding.clear(reduced.resized(self.padding.len(num_pixels / self.places.len())));
+    }
+
+    /// Keeps of an input, of `num_pixels` with those of other images, what a convolution on the shortcut
+    /// takes. Pixels that lie close together fill tiles, also where lines are short.
+    fn keep_shown(
+        &self,
+        first: usize,
+        num_pixels: usize,
+        input: &mut Aligned<Pair>,
+        shortcut: &mut Aligned<Pair>,
+    ) {
+        let (len, Padding { side, stride, .. }) = (self.in_stride, self.padding);
+        if stride == 1 && input.len() == num_pixels * len {
+            return mem::swap(input, shortcut);
+        }
+        let num_shown = num_pixels / (stride * stride);
+        let shortcut = shortcut.resized(num_shown * len);
+        let lines = input.chunks_exact(side * len).step_by(stride);
+        let pixels = lines.flat_map(|line| line.chunks_exact(len).step_by(stride));
+        let kept = shortcut[first / (stride * stride) * len..].chunks_exact_mut(len);
+        for (pixel, kept) in pixels.zip(kept) {
+            kept.copy_from_slice(pixel);
+        }
     }
 
     /// The first convolution, of pixels after the `skipped` first ones.
@@ -106,19 +162,23 @@ impl TileBlock {
         if let Some(next) = next {
             next.clear(num_pixels, &mut x.reduced);
         }
-        if self.downsample.is_some() {
-            x.projected.resized(num_pixels * out_stride);
-            std::mem::swap(&mut x.values, &mut x.projected);
-        }
+        let values = x.values.resized(num_pixels * out_stride);
         let part_len = PART_BYTES / (size_of::<Pair>() * out_stride);
         for first in (0..num_pixels).step_by(part_len) {
             let part = first..num_pixels.min(first + part_len);
-            let out = &mut x.values[part.start * out_stride..part.end * out_stride];
-            if let Some(downsample) = &self.downsample {
-                downsample.forward(&x.projected, part.clone(), out);
-            }
+            let out = &mut values[part.start * out_stride..part.end * out_stride];
             let convolved = &x.convolved[part.start * width..part.end * width];
-            self.expand.add_relu(&Contiguous { values: convolved, row_len: width }, out);
+            let rows = Contiguous { values: convolved, row_len: width };
+            if let Some(len) = self.shortcut_len {
+                let Product { arithmetic, ref weights, ref bias, .. } = self.expand;
+                let row_len = self.in_stride;
+                let values = &x.shortcut[part.start * row_len..part.end * row_len];
+                let ends = Ends { rows: Contiguous { values, row_len }, len };
+                let epilogue = Epilogue { bias, add: false, relu: true };
+                arithmetic.multiply_with_ends(&rows, ends, weights, epilogue, out);
+            } else {
+                self.expand.add_relu(&rows, out);
+            }
             if let Some(next) = next {
                 next.reduce(part.start, out, &mut x.reduced);
             }
