@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// coarsest clock, that of FAT, ticks every 2 s.
 const MIN_AGE: Duration = Duration::from_secs(2);
 /// The same where the file system's clock is the kernel's, which ticks every 10 ms at most.
-const MIN_AGE_OF_FINE_TIMES: Duration = Duration::from_millis(20);
+const MIN_AGE_OF_FINE_TIMES: Duration = Duration::from_millis(11);
 /// Coarse clocks leave zeros below this, in ns.
 const FINE_NS: i64 = 1_000_000;
 
@@ -46,9 +47,23 @@ pub(crate) fn is_settled(metadata: &Metadata, read_at: SystemTime) -> bool {
 }
 
 /// The same of a file that this program has written itself a moment ago, so that its times come from the
-/// file system's clock alone. No program can have set them.
-pub(crate) fn is_settled_own(metadata: &Metadata, now: SystemTime) -> bool {
-    metadata.mtime_nsec() % FINE_NS != 0 && is_older(metadata, now, MIN_AGE_OF_FINE_TIMES)
+/// file system's clock alone: no program can have set them. Waits for the clock where that is fine.
+pub(crate) fn settle_own(metadata: &Metadata) -> bool {
+    let is_settled = || is_settled_own(metadata, SystemTime::now());
+    is_settled() || {
+        if has_fine_times(metadata) {
+            thread::sleep(MIN_AGE_OF_FINE_TIMES);
+        }
+        is_settled()
+    }
+}
+
+fn is_settled_own(metadata: &Metadata, now: SystemTime) -> bool {
+    has_fine_times(metadata) && is_older(metadata, now, MIN_AGE_OF_FINE_TIMES)
+}
+
+fn has_fine_times(metadata: &Metadata) -> bool {
+    metadata.mtime_nsec() % FINE_NS != 0
 }
 
 fn is_older(metadata: &Metadata, now: SystemTime, min_age: Duration) -> bool {
@@ -74,8 +89,8 @@ mod tests {
             let metadata = file.metadata().unwrap();
             (is_settled(&metadata, now), is_settled_own(&metadata, now))
         };
-        assert_eq!(changed(&file, Duration::from_nanos(19_123_456)), (false, false));
-        assert_eq!(changed(&file, Duration::from_nanos(21_123_456)), (false, true));
+        assert_eq!(changed(&file, Duration::from_nanos(10_123_456)), (false, false));
+        assert_eq!(changed(&file, Duration::from_nanos(12_123_456)), (false, true));
         assert_eq!(changed(&file, Duration::from_millis(500)), (false, false));
         assert_eq!(changed(&file, Duration::from_nanos(2_000_000_001)), (true, true));
     }

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::atomic_file;
 use crate::digest;
 use crate::error::{Action, Error, Result};
-use crate::file_stat::{Stat, is_settled, is_settled_own};
+use crate::file_stat::{Stat, is_settled, settle_own};
 
 /// What was found in the files that were read.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl KnownDigests {
     /// next run need not read it. What does not come off is left to that.
     pub fn remember(&self, path: &Path, sha256: &str) {
         let Ok(metadata) = fs::metadata(path) else { return };
-        if is_settled_own(&metadata, SystemTime::now()) {
+        if settle_own(&metadata) {
             let stat = Stat::of(&metadata);
             self.insert(Known { path: path.to_path_buf(), stat, sha256: sha256.into() });
         }
@@ -222,12 +222,13 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         let digests = KnownDigests::open(&list);
         let other = "0".repeat(64);
-        // Too young: it could change again within a tick.
-        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now()).unwrap();
+        // It could change again within a tick of a clock that shows whole seconds.
+        let file = File::options().write(true).open(&path).unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs())).unwrap();
         digests.remember(&path, &other);
         assert_eq!(known(&digests), 0);
-        let time = SystemTime::now() - Duration::from_nanos(100_123_457);
-        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_nanos(123_457)).unwrap();
         digests.remember(&path, &other);
         assert_eq!(KnownDigests::open(&list).of_file(&path).unwrap(), other);
         fs::write(&path, "abcd").unwrap();

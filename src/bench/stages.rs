@@ -23,6 +23,11 @@ use crate::run::cpu_time::CpuCounters;
 use crate::run::host::{self, Host};
 use crate::train::fit::{self, Hyperparameters};
 
+/// Part of the time that is spent on files to features.
+const END_TO_END_PART: f64 = 0.25;
+/// Part of it for a round: a second, in which what a worker sets up once counts as little as in a training.
+const END_TO_END_ROUND: f64 = 1.0 / 45.0;
+
 /// How much is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -193,26 +198,23 @@ impl Bench<'_> {
                 Ok(path)
             })
             .collect::<Result<Vec<PathBuf>>>()?;
-        let requests: Vec<Request> =
+        let mut requests: Vec<Request> =
             paths.iter().map(|path| Request { path, num_views: 1 }).collect();
         let transform = ViewTransform::new(EvalTransform::imagenet(RESIZE_V1));
         let backbone = Backbone::new(engine, &state_dict(), CHUNK)?;
-        let rates = rounds(self.plan, 0.25, |_| {
-            let rate = rate(requests.len(), || {
-                extract(
-                    &requests,
-                    |_, _| false,
-                    &transform,
-                    &backbone,
-                    num_workers,
-                    |_, outcome| match outcome {
-                        Outcome::Used(_) => Ok(()),
-                        Outcome::Skipped(reason) => Err(Error::Internal(reason)),
-                    },
-                )
-            })?;
-            Ok(vec![rate])
-        })?;
+        let compute = |requests: &[Request]| {
+            let report = |_, outcome| match outcome {
+                Outcome::Used(_) => Ok(()),
+                Outcome::Skipped(reason) => Err(Error::Internal(reason)),
+            };
+            rate(requests.len(), || {
+                extract(requests, |_, _| false, &transform, &backbone, num_workers, report)
+            })
+        };
+        let per_round = compute(&requests)? * END_TO_END_ROUND * self.plan.budget.as_secs_f64();
+        requests = requests.repeat((per_round / requests.len() as f64).ceil().max(1.0) as usize);
+        let rates =
+            rounds(self.plan, END_TO_END_PART, |_| compute(&requests).map(|rate| vec![rate]))?;
         Ok(rates.into_iter().flatten().collect())
     }
 
