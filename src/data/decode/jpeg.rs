@@ -1,6 +1,11 @@
 //! JPEG bytes to RGB pixels, as far as they decode.
 
+mod baseline;
 mod layout;
+#[cfg(test)]
+mod random_jpeg;
+#[cfg(test)]
+mod tests;
 
 use image::RgbImage;
 use zune_jpeg::JpegDecoder;
@@ -34,6 +39,14 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 
 /// Decodes baseline, extended and progressive Huffman JPEGs. The error is the reason alone.
 pub(super) fn decode(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
+    match baseline::decode(bytes, max_alloc_bytes) {
+        Some(image) => Ok(Decoded { image, warning: None, num_missing_rows: 0 }),
+        None => decode_any(bytes, max_alloc_bytes),
+    }
+}
+
+/// The same by `zune-jpeg` alone.
+fn decode_any(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
     let layout = Layout::of(bytes);
     if layout.data.is_empty() {
         return Err("the JPEG ends before its image data".to_owned());
