@@ -32,7 +32,7 @@ fn assert_equal(bytes: &[u8], what: &str) -> Option<RgbImage> {
     let images: Vec<Option<RgbImage>> = Isa::supported()
         .into_iter()
         .chain([Isa::Portable])
-        .map(|isa| baseline::decode_with(isa, bytes, MAX_ALLOC_BYTES))
+        .map(|isa| baseline::decode_with(isa, bytes, MAX_ALLOC_BYTES, Rectangle::whole))
         .collect();
     for image in images.iter().flatten() {
         assert_eq!(image.dimensions(), expected.image.dimensions(), "{what}");
@@ -79,7 +79,10 @@ fn jpegs_of_other_programs_give_the_same_pixels() {
 fn unusual_jpegs_are_left_to_the_other_decoder() {
     let names = ["cmyk", "cmyk_unmarked", "progressive", "progressive_gray", "rgb", "ycck"];
     for name in names.map(|name| format!("images/jpeg_{name}.jpg")) {
-        assert!(baseline::decode(&golden(&name), MAX_ALLOC_BYTES).is_none(), "{name}");
+        assert!(
+            baseline::decode(&golden(&name), MAX_ALLOC_BYTES, Rectangle::whole).is_none(),
+            "{name}"
+        );
     }
 }
 
@@ -135,16 +138,16 @@ fn restarts_out_of_order_are_left_to_the_other_decoder() {
     let missing = [&bytes[..marker], &bytes[marker + 2..]].concat();
     let doubled = [&bytes[..marker], &bytes[marker..marker + 2], &bytes[marker..]].concat();
     for damaged in [swapped, missing, doubled] {
-        assert_eq!(baseline::decode(&damaged, MAX_ALLOC_BYTES), None);
+        assert_eq!(baseline::decode(&damaged, MAX_ALLOC_BYTES, Rectangle::whole), None);
     }
 }
 
 #[test]
 fn the_limit_on_memory_holds() {
     let bytes = golden("images/jpeg_420.jpg");
-    assert!(baseline::decode(&bytes, 40 * 30 * 3).is_some());
-    assert!(baseline::decode(&bytes, 40 * 30 * 3 - 1).is_none());
-    assert!(decode(&bytes, 40 * 30 * 3 - 1).unwrap_err().contains("too large"));
+    assert!(baseline::decode(&bytes, 40 * 30 * 3, Rectangle::whole).is_some());
+    assert!(baseline::decode(&bytes, 40 * 30 * 3 - 1, Rectangle::whole).is_none());
+    assert!(decode(&bytes, 40 * 30 * 3 - 1, Rectangle::whole).unwrap_err().contains("too large"));
 }
 
 proptest! {
@@ -157,6 +160,28 @@ proptest! {
             let row = &image.as_raw()[image.as_raw().len() - 3 * image.width() as usize..];
             prop_assert!([GREY, GREY_UNDER_BLACK].iter().any(|grey| row.iter().all(|sample| sample == grey)));
         }
+    }
+
+    #[test]
+    fn a_part_of_a_jpeg_has_the_pixels_of_the_whole_one(
+        recipe in recipes(),
+        (left, right) in (0..70u32, 1..70u32),
+        (top, bottom) in (0..70u32, 1..70u32),
+    ) {
+        let bytes = jpeg(recipe);
+        let expected = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+        let (left, top) = (left.min(expected.width() - 1), top.min(expected.height() - 1));
+        let width = right.min(expected.width() - left);
+        let height = bottom.min(expected.height() - top);
+        let part = Rectangle { left, top, width, height };
+        let found = decode(&bytes, MAX_ALLOC_BYTES, |width, height| {
+            assert_eq!((width, height), expected.dimensions());
+            part
+        });
+        let found = found.unwrap();
+        prop_assert_eq!(found.warning, None);
+        let cut = |image: &RgbImage| image::imageops::crop_imm(image, left, top, width, height).to_image();
+        prop_assert!(cut(&found.image) == cut(&expected), "{:?}", part);
     }
 
     #[test]
@@ -174,7 +199,11 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
-        prop_assert_eq!(outcome(|| decode(&bytes, MAX_ALLOC_BYTES)), expected);
+        prop_assert_eq!(&outcome(|| decode(&bytes, MAX_ALLOC_BYTES, Rectangle::whole)), &expected);
+        let part = Rectangle { left: 20, top: 10, width: 9, height: 9 };
+        let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES, |_, _| part));
+        let without_pixels = |outcome: Outcome| Some(outcome?.map(|(_, warning, rows)| (warning, rows)));
+        prop_assert_eq!(without_pixels(found), without_pixels(expected));
     }
 }
 
@@ -188,7 +217,7 @@ fn a_flipped_bit_anywhere_comes_out_as_without_the_decoder_here() {
             let bit = 1 << (index % 8);
             bytes[index] ^= bit;
             let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
-            let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES));
+            let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES, Rectangle::whole));
             assert!(found == expected, "with a bit of byte {index} flipped");
             bytes[index] ^= bit;
         }

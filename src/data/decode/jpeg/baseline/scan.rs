@@ -1,5 +1,7 @@
 //! Entropy-coded data to pixels, one row of MCUs after the other.
 
+use std::ops::Range;
+
 use pulp::Simd;
 
 use super::bits::Bits;
@@ -7,6 +9,7 @@ use super::block::Block;
 use super::colour::{grey_to_rgb, ycbcr_to_rgb};
 use super::header::Header;
 use super::idct::{MAX_COLUMN_SUM, inverse};
+use super::part::Part;
 use super::plane::Plane;
 use super::segments::Segments;
 use super::upsample::{mix, widen};
@@ -16,6 +19,8 @@ use crate::kernels::isa::Kernel;
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     pub(super) header: &'a Header<'a>,
+    /// What becomes pixels.
+    pub(super) part: &'a Part,
     /// `[height, width, 3]` u8.
     pub(super) pixels: &'a mut [u8],
     /// Becomes true when all of the data was as it should be.
@@ -25,7 +30,7 @@ pub(super) struct Scan<'a> {
 impl Kernel for Scan<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        *self.is_whole = decode(simd, self.header, self.pixels).is_some();
+        *self.is_whole = decode(simd, self.header, self.part, self.pixels).is_some();
     }
 }
 
@@ -33,7 +38,7 @@ impl Kernel for Scan<'_> {
 const NUM_KEPT: usize = 2;
 
 #[inline(always)]
-fn decode<S: Simd>(simd: S, header: &Header, pixels: &mut [u8]) -> Option<()> {
+fn decode<S: Simd>(simd: S, header: &Header, part: &Part, pixels: &mut [u8]) -> Option<()> {
     let segments = Segments::of(header.data, header.num_segments())?;
     let (mcus_across, mcus_down) = header.num_mcus();
     let (_, down) = header.sampling();
@@ -46,7 +51,7 @@ fn decode<S: Simd>(simd: S, header: &Header, pixels: &mut [u8]) -> Option<()> {
         planes.push(Plane::new(across * mcus_across, down, num_kept * down));
         tables.push(header.tables(component)?);
     }
-    let mut rows = Rows::new(header);
+    let mut rows = Rows::new(header, part);
     let mut means = [0; 3];
     let mut block = Block::EMPTY;
     let mut sums = [0; 8];
@@ -56,6 +61,7 @@ fn decode<S: Simd>(simd: S, header: &Header, pixels: &mut [u8]) -> Option<()> {
     let mut num_left = header.restart_interval;
 
     for mcu_row in 0..mcus_down {
+        let has_row = part.has_row(mcu_row);
         for mcu in 0..mcus_across {
             if header.restart_interval > 0 {
                 if num_left == 0 {
@@ -67,11 +73,15 @@ fn decode<S: Simd>(simd: S, header: &Header, pixels: &mut [u8]) -> Option<()> {
                 }
                 num_left -= 1;
             }
+            let is_wanted = has_row && part.has_column(mcu);
             let parts = header.components.iter().zip(&mut planes).zip(&tables).zip(&mut means);
             for (((component, plane), &(quantizers, tables)), mean) in parts {
                 for down in 0..component.down {
                     for across in 0..component.across {
                         block.read(&mut bits, tables, mean)?;
+                        if !is_wanted {
+                            continue;
+                        }
                         let samples = inverse(simd, &block, quantizers, &mut sums);
                         plane.put(mcu * component.across + across, down, &samples);
                     }
@@ -82,7 +92,9 @@ fn decode<S: Simd>(simd: S, header: &Header, pixels: &mut [u8]) -> Option<()> {
         if bits.position() > 8 * end || sums.iter().any(|&sum| sum > MAX_COLUMN_SUM) {
             return None;
         }
-        rows.write(simd, &planes, mcu_row, pixels);
+        if has_row {
+            rows.write(simd, &planes, mcu_row, pixels);
+        }
         planes.iter_mut().for_each(Plane::keep_last_rows);
     }
     check_end(&bits, end)
@@ -97,6 +109,8 @@ fn check_end(bits: &Bits, end: usize) -> Option<()> {
 /// Makes pixels of samples.
 struct Rows {
     width: usize,
+    /// Pixels of a row.
+    columns: Range<usize>,
     across: usize,
     down: usize,
     num_kept: usize,
@@ -108,13 +122,22 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(header: &Header) -> Self {
+    fn new(header: &Header, part: &Part) -> Self {
         let (across, down) = header.sampling();
         let (mcus_across, mcus_down) = header.num_mcus();
         let num_kept = if down > 1 { NUM_KEPT } else { 0 };
         let len = (mcus_across * across * 8).next_multiple_of(super::plane::ALIGNMENT);
         let [between, cb, cr] = [const { Vec::new() }; 3].map(|_: Vec<u8>| vec![0; len]);
-        Rows { width: header.width, across, down, num_kept, mcus_down, between, wide: [cb, cr] }
+        Rows {
+            width: header.width,
+            columns: part.columns.clone(),
+            across,
+            down,
+            num_kept,
+            mcus_down,
+            between,
+            wide: [cb, cr],
+        }
     }
 
     /// Writes what can be told once this row of MCUs is there.
@@ -124,21 +147,23 @@ impl Rows {
         let is_first = mcu_row == 0;
         let is_last = mcu_row + 1 == self.mcus_down;
         // Rows of chroma, counted in the planes. All but the last one have a row below them.
-        let (first, end) = match self.num_kept {
+        let (top_row, end) = match self.num_kept {
             0 => (0, 8),
             kept => (if is_first { kept } else { kept - 1 }, kept + if is_last { 8 } else { 7 }),
         };
-        let top = (mcu_row * 8 + first - self.num_kept) * self.down;
+        let top = (mcu_row * 8 + top_row - self.num_kept) * self.down;
         let mut out = pixels[top * row_bytes..].chunks_exact_mut(row_bytes);
-        for row in first..end {
+        for row in top_row..end {
             for part in 0..self.down {
                 let Some(out) = out.next() else { return };
+                let first = self.columns.start;
+                let out = &mut out[3 * first..3 * self.columns.end];
                 match planes {
-                    [grey] => grey_to_rgb(grey.row(row), out),
+                    [grey] => grey_to_rgb(&grey.row(row)[first..], out),
                     [y, cb, cr] => {
                         let far = match part {
                             _ if self.down == 1 => row,
-                            0 if is_first && row == first => row,
+                            0 if is_first && row == top_row => row,
                             0 => row - 1,
                             _ if row + 1 == self.num_kept + 8 => row,
                             _ => row + 1,
@@ -147,7 +172,8 @@ impl Rows {
                         let sampling = (self.across, self.down);
                         let cb = upsampled(cb, sampling, row, far, &mut self.between, wide_cb);
                         let cr = upsampled(cr, sampling, row, far, &mut self.between, wide_cr);
-                        ycbcr_to_rgb(simd, y.row(row * self.down + part), cb, cr, out);
+                        let y = &y.row(row * self.down + part)[first..];
+                        ycbcr_to_rgb(simd, y, &cb[first..], &cr[first..], out);
                     }
                     _ => {}
                 }
