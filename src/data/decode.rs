@@ -10,6 +10,9 @@
 //! - Of an animation or a file of several pages the first picture is taken.
 //! - A JPEG that is cut off is used as far as it decodes, the rest is grey, and a warning says so.
 //!
+//! The usual JPEGs are decoded by a decoder of our own, all others and damaged ones by `zune-jpeg`, to
+//! whose pixels the former's are equal; other formats by `image`.
+//!
 //! One difference is deliberate: 16-bit samples are scaled to 8 bits, where Pillow clips 16-bit
 //! gray at 255 and so turns most of such a picture white.
 

@@ -1,4 +1,6 @@
 //! JPEG bytes to RGB pixels, as far as they decode.
+//!
+//! [`baseline`] decodes the usual ones that are whole, `zune-jpeg` everything else.
 
 mod baseline;
 mod layout;

@@ -16,21 +16,21 @@ pub(super) struct Block {
 impl Block {
     pub(super) const EMPTY: Block = Block { coefficients: [0; 256], num_coded: 1 };
 
-    /// Reads the next block of a component, whose last block had this `mean`. `None` when it is none
-    /// that a baseline JPEG should hold.
+    /// Reads the next block of a component. `dc`: the DC coefficient of its last one, then of this one.
+    /// `None` when it is none that a baseline JPEG should hold.
     #[inline(always)]
     pub(super) fn read(
         &mut self,
         bits: &mut Bits,
         [dc_table, ac_table]: [&Table; 2],
-        mean: &mut i16,
+        dc: &mut i16,
     ) -> Option<()> {
         self.coefficients[..64].fill(0);
         bits.refill();
         let code = dc_table.code(bits.window())?;
-        *mean = i16::try_from(i32::from(*mean) + code.value(bits.window())).ok()?;
+        *dc = i16::try_from(i32::from(*dc) + code.value(bits.window())).ok()?;
         bits.skip(code.num_bits());
-        self.coefficients[0] = *mean;
+        self.coefficients[0] = *dc;
 
         let mut index = 1;
         loop {
@@ -42,17 +42,15 @@ impl Block {
                 if pair.is_none() {
                     let (code, run) = ac_table.ac_code(window)?;
                     bits.skip(code.num_bits());
-                    if index + run > 63 {
-                        self.num_coded = index;
-                        return (run == END).then_some(());
+                    let place = index + run;
+                    if place > 63 {
+                        return self.end(index, run == END);
                     }
-                    index += run;
-                    self.put(index, code.value(window) as i16);
-                    index += 1;
-                    if index > 63 {
-                        self.num_coded = index;
-                        return Some(());
+                    self.put(place, code.value(window) as i16);
+                    if place == 63 {
+                        return self.end(64, true);
                     }
+                    index = place + 1;
                     break;
                 }
                 bits.skip(pair.num_bits());
@@ -62,28 +60,32 @@ impl Block {
                 // When there is no second one, the first one overwrites it.
                 self.put(second, second_value);
                 self.put(first, first_value);
-                if second >= 63 {
-                    let is_end = if first > 63 {
-                        self.num_coded = index;
-                        pair.run() == END
-                    } else if first == 63 {
-                        self.num_coded = 64;
-                        // What follows is the next block's.
-                        bits.go_back(window, pair.num_bits());
-                        bits.skip(ac_table.code(window)?.num_bits());
-                        true
-                    } else if second > 63 {
-                        self.num_coded = first + 1;
-                        pair.step() == END
-                    } else {
-                        self.num_coded = 64;
-                        true
-                    };
-                    return is_end.then_some(());
+                if second < 63 {
+                    index = second + 1;
+                    continue;
                 }
-                index = second + 1;
+                if first > 63 {
+                    return self.end(index, pair.run() == END);
+                }
+                if first == 63 {
+                    // What follows is the next block's.
+                    bits.go_back(window, pair.num_bits());
+                    bits.skip(ac_table.code(window)?.num_bits());
+                }
+                return if first == 63 || second == 63 {
+                    self.end(64, true)
+                } else {
+                    self.end(first + 1, pair.step() == END)
+                };
             }
         }
+    }
+
+    /// `is_whole`: whether the block ends where it should.
+    #[inline(always)]
+    fn end(&mut self, num_coded: usize, is_whole: bool) -> Option<()> {
+        self.num_coded = num_coded;
+        is_whole.then_some(())
     }
 
     /// Puts a value to its place, the `index`th in the order of coding.
@@ -99,15 +101,16 @@ impl Block {
     }
 
     /// Whether all coefficients beyond rows and columns 0 to 3 are zero for sure.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     #[inline(always)]
     pub(super) fn is_smooth(&self) -> bool {
         // The first four diagonals.
         self.num_coded <= 1 + 2 + 3 + 4
     }
 
-    /// The mean of the block, if all other coefficients are zero.
+    /// The DC coefficient, if all other ones are zero.
     #[inline(always)]
-    pub(super) fn sole_mean(&self) -> Option<i16> {
+    pub(super) fn sole_dc(&self) -> Option<i16> {
         (self.num_coded == 1).then_some(self.coefficients[0])
     }
 }

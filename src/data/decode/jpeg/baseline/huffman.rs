@@ -3,7 +3,7 @@
 /// So many bits are looked up at once.
 const LOOKUP_BITS: u32 = 11;
 const MAX_CODE_BITS: u32 = 16;
-/// Bits of a value in a JPEG of 8-bit samples. Means are coded by their differences.
+/// Bits of a value in a JPEG of 8-bit samples. DC coefficients are coded by their differences.
 const MAX_AC_BITS: u8 = 10;
 const MAX_DC_BITS: u8 = 11;
 /// Stands for the run of zeros up to the end of a block: longer than any block.

@@ -60,9 +60,9 @@ pub(super) fn inverse<S: Simd>(
     quantizers: &[i16; 64],
     sums: &mut [i32; 8],
 ) -> [[u8; 8]; 8] {
-    if let Some(mean) = block.sole_mean() {
-        let mean = i32::from(mean) * i32::from(quantizers[0]);
-        return [[(((mean + 4) >> 3) + 128).clamp(0, 255) as u8; 8]; 8];
+    if let Some(dc) = block.sole_dc() {
+        let dc = i32::from(dc) * i32::from(quantizers[0]);
+        return [[(((dc + 4) >> 3) + 128).clamp(0, 255) as u8; 8]; 8];
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = super::avx2::avx2(simd) {
@@ -82,20 +82,19 @@ fn inverse_portable(
     quantizers: &[i16; 64],
     sums: &mut [i32; 8],
 ) -> [[u8; 8]; 8] {
-    let mut columns = [[0; 8]; 8];
-    for (column, line) in columns.iter_mut().enumerate() {
-        let mut sum = 0;
-        for (row, value) in line.iter_mut().enumerate() {
-            let place = place_of(row, column);
-            *value = i32::from(coefficients[place]) * i32::from(quantizers[place]);
-            sum += value.abs();
-        }
-        sums[column] = sums[column].max(sum);
+    let mut lines = [[0; 8]; 8];
+    let values = coefficients.iter().zip(quantizers).enumerate();
+    for (place, (&coefficient, &quantizer)) in values {
+        let (row, column) = (ROW_PAIRS[place / 16][place % 2], COLUMNS[place % 16 / 2]);
+        lines[column][row] = i32::from(coefficient) * i32::from(quantizer);
+    }
+    for (line, sum) in lines.iter_mut().zip(sums) {
+        *sum = (*sum).max(line.iter().map(|value| value.abs()).sum());
         // Beyond this nothing may overflow, whatever comes out.
         *line = transformed(line.map(|value| i32::from(value as i16)), COLUMN_ADDED, COLUMN_SHIFT);
     }
     std::array::from_fn(|row| {
-        let line = std::array::from_fn(|column| i32::from(columns[column][row] as i16));
+        let line = lines.map(|line| i32::from(line[row] as i16));
         transformed(line, ROW_ADDED, ROW_SHIFT).map(|sample| sample.clamp(0, 255) as u8)
     })
 }

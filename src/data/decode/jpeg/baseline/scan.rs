@@ -52,7 +52,7 @@ fn decode<S: Simd>(simd: S, header: &Header, part: &Part, pixels: &mut [u8]) -> 
         tables.push(header.tables(component)?);
     }
     let mut rows = Rows::new(header, part);
-    let mut means = [0; 3];
+    let mut dc_coefficients = [0; 3];
     let mut block = Block::EMPTY;
     let mut sums = [0; 8];
     let mut bits = Bits::new(&segments.data, 0);
@@ -68,17 +68,18 @@ fn decode<S: Simd>(simd: S, header: &Header, part: &Part, pixels: &mut [u8]) -> 
                     check_end(&bits, end)?;
                     bits = Bits::new(&segments.data, end);
                     end = *ends.next()?;
-                    means = [0; 3];
+                    dc_coefficients = [0; 3];
                     num_left = header.restart_interval;
                 }
                 num_left -= 1;
             }
             let is_wanted = has_row && part.has_column(mcu);
-            let parts = header.components.iter().zip(&mut planes).zip(&tables).zip(&mut means);
-            for (((component, plane), &(quantizers, tables)), mean) in parts {
+            let parts =
+                header.components.iter().zip(&mut planes).zip(&tables).zip(&mut dc_coefficients);
+            for (((component, plane), &(quantizers, tables)), dc) in parts {
                 for down in 0..component.down {
                     for across in 0..component.across {
-                        block.read(&mut bits, tables, mean)?;
+                        block.read(&mut bits, tables, dc)?;
                         if !is_wanted {
                             continue;
                         }
