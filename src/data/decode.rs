@@ -10,17 +10,21 @@
 //! - Of an animation or a file of several pages the first picture is taken.
 //! - A JPEG that is cut off is used as far as it decodes, the rest is grey, and a warning says so.
 //!
+//! The usual JPEGs are decoded by a decoder of our own, all others and damaged ones by `zune-jpeg`, to
+//! whose pixels the former's are equal; other formats by `image`.
+//!
 //! One difference is deliberate: 16-bit samples are scaled to 8 bits, where Pillow clips 16-bit
 //! gray at 255 and so turns most of such a picture white.
 
 mod jpeg;
 
 use std::io::Cursor;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use image::{ImageError, ImageReader, Limits, RgbImage};
 
+use super::transform::Rectangle;
 use crate::error::{Error, Result};
 
 /// Longest side that is decoded, in pixels.
@@ -50,21 +54,43 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
     decode_within(MAX_ALLOC_BYTES, path, bytes)
 }
 
+/// The same for who looks at no more than a part of the image, which `needed` tells by its width and
+/// height. What the pixels outside of it are is not specified.
+///
+/// # Errors
+/// As [`decode`], whatever part is damaged.
+pub fn decode_part(
+    path: &Path,
+    bytes: &[u8],
+    needed: impl FnOnce(u32, u32) -> Rectangle,
+) -> Result<Decoded> {
+    decode_part_within(MAX_ALLOC_BYTES, path, bytes, needed)
+}
+
 /// The same with another limit on the memory that decoding may take, in bytes.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn decode_within(max_alloc_bytes: u64, path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    decode_part_within(max_alloc_bytes, path, bytes, Rectangle::whole)
+}
+
+fn decode_part_within(
+    max_alloc_bytes: u64,
+    path: &Path,
+    bytes: &[u8],
+    needed: impl FnOnce(u32, u32) -> Rectangle,
+) -> Result<Decoded> {
     // One file must not end a run: a decoder that panics is a bug, and the file is skipped.
-    let decoded = panic::catch_unwind(|| {
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| {
         if bytes.is_empty() {
             Err("the file is empty".to_owned())
         } else if jpeg::is_jpeg(bytes) {
-            jpeg::decode(bytes, max_alloc_bytes)
+            jpeg::decode(bytes, max_alloc_bytes, needed)
         } else {
             decode_other(bytes, max_alloc_bytes)
         }
-    })
+    }))
     .unwrap_or_else(|_| Err("the decoder failed on it".to_owned()));
     decoded.map_err(|reason| {
         Error::bad_data(

@@ -57,6 +57,13 @@ pub struct Rectangle {
     pub height: u32,
 }
 
+impl Rectangle {
+    /// An image of this size.
+    pub fn whole(width: u32, height: u32) -> Self {
+        Rectangle { left: 0, top: 0, width, height }
+    }
+}
+
 impl Scratch {
     /// Resizes a part of `image` to `side` x `side` pixels, bilinear and antialiased, into `crop`.
     /// The part is `shown`: left, top, width and height, counted from the corner of `visible`,
@@ -118,10 +125,19 @@ impl EvalTransform {
     ) -> &'a [u8] {
         let (width, height) = image.dimensions();
         assert!(width > 0 && height > 0, "an image without pixels");
-        let whole = Rectangle { left: 0, top: 0, width, height };
         let shown = self.source_rectangle(width, height, places);
-        scratch.resize(image, whole, shown, self.crop);
+        scratch.resize(image, Rectangle::whole(width, height), shown, self.crop);
         &scratch.crop
+    }
+
+    /// The part of a `width` x `height` image that [`apply`](Self::apply) looks at: what the crop
+    /// shows and, around it, what the filter reaches. Neither side may be 0.
+    pub fn needed(&self, width: u32, height: u32) -> Rectangle {
+        let (left, top, shown_width, shown_height) =
+            self.source_rectangle(width, height, [Place::Middle; 2]);
+        let (left, width) = reached(left, shown_width, self.crop, width);
+        let (top, height) = reached(top, shown_height, self.crop, height);
+        Rectangle { left, top, width, height }
     }
 
     /// Values of one image in the backbone's input: `3 * crop * crop`.
@@ -218,6 +234,17 @@ fn source_span(source: u32, resized: u64, crop: u32, place: Place) -> (f64, f64)
     (start, (crop * scale).min(source - start))
 }
 
+/// One dimension of what the filter reads of a `source` image to resize `len` pixels from `start` on
+/// to `resized` ones: where it starts, how much it is.
+fn reached(start: f64, len: f64, resized: u32, source: u32) -> (u32, u32) {
+    // The triangle is as wide as a resized pixel, at least as a pixel, to either side. Two pixels
+    // more than that, since it ends between pixels.
+    let reach = (len / f64::from(resized)).max(1.0) + 2.0;
+    let first = (start - reach).floor().max(0.0) as u32;
+    let end = ((start + len + reach).ceil() as u32).min(source);
+    (first, end - first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,5 +282,34 @@ mod tests {
         assert_eq!(middle(512, 256), (32.0, 448.0));
         assert_eq!(source_span(512, 256, 224, Place::Start), (0.0, 448.0));
         assert_eq!(source_span(512, 256, 224, Place::End), (64.0, 448.0));
+    }
+
+    #[test]
+    fn what_lies_around_the_needed_part_does_not_matter() {
+        let sides = [1, 2, 7, 31, 224, 229, 256, 375, 500, 640, 1023];
+        let mut scratch = Scratch::default();
+        for (width, height) in sides.iter().flat_map(|&width| sides.map(|height| (width, height))) {
+            if width.max(height) > 500 * width.min(height) {
+                continue;
+            }
+            for resize in [232, 256] {
+                let transform = EvalTransform::imagenet(resize);
+                let needed = transform.needed(width, height);
+                let image = RgbImage::from_fn(width, height, |x, y| {
+                    image::Rgb([x * 7 + y * 3, x * 31 + y, y * 29].map(|level| level as u8))
+                });
+                let mut other = RgbImage::from_pixel(width, height, image::Rgb([255, 0, 255]));
+                for y in needed.top..needed.top + needed.height {
+                    for x in needed.left..needed.left + needed.width {
+                        other.put_pixel(x, y, *image.get_pixel(x, y));
+                    }
+                }
+                let expected = transform.crop_rgb(&image, &mut scratch).to_vec();
+                let found = transform.crop_rgb(&other, &mut scratch);
+                assert!(found == expected, "{width} x {height} resized to {resize}");
+            }
+        }
+        let part = EvalTransform::imagenet(256).needed(640, 480);
+        assert!(part.width * part.height < 640 * 480 * 2 / 3, "{part:?}");
     }
 }

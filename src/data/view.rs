@@ -17,6 +17,12 @@ pub trait Views: Sync {
     /// Values of a view: `3 * crop * crop`.
     fn output_len(&self) -> usize;
 
+    /// The part of a `width` x `height` image that the view looks at. Neither side may be 0.
+    fn needed(&self, view: u32, width: u32, height: u32) -> Rectangle {
+        let _ = view;
+        Rectangle::whole(width, height)
+    }
+
     /// Writes one view of `image`, whose file has this `content`, to `out`: `[crop, crop, 3]` f32,
     /// normalized.
     ///
@@ -76,6 +82,10 @@ impl ViewTransform {
 impl Views for ViewTransform {
     fn output_len(&self) -> usize {
         self.eval.output_len()
+    }
+
+    fn needed(&self, view: u32, width: u32, height: u32) -> Rectangle {
+        if view == 0 { self.eval.needed(width, height) } else { Rectangle::whole(width, height) }
     }
 
     fn apply(

@@ -15,9 +15,9 @@ use std::time::SystemTime;
 use image::RgbImage;
 
 use crate::config::{CHUNK, NUM_FEATURES};
-use crate::data::decode::decode;
+use crate::data::decode::decode_part;
 use crate::data::image_file::{self, ImageFile};
-use crate::data::transform::Scratch;
+use crate::data::transform::{Rectangle, Scratch};
 use crate::data::view::Views;
 use crate::error::Result;
 use crate::model::backbone::{self, Backbone};
@@ -190,7 +190,8 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
             signals::check()?;
-            let (used, image) = match read(request.path) {
+            let is_missing = |content: &blake3::Hash, view| !(self.is_known)(content, view);
+            let (used, image) = match read(request, self.views, is_missing) {
                 Ok(read) => read,
                 Err(error) => {
                     outcomes.push(Outcome::Skipped(error.reason()));
@@ -235,11 +236,20 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
     }
 }
 
-/// Reads and decodes one file.
-fn read(path: &Path) -> Result<(Used, RgbImage)> {
-    let ImageFile { bytes, metadata, read_at } = image_file::read(path)?;
-    let decoded = decode(path, &bytes)?;
+/// Reads one file and decodes what its missing views look at.
+fn read(
+    request: &Request,
+    views: &dyn Views,
+    is_missing: impl Fn(&blake3::Hash, u32) -> bool,
+) -> Result<(Used, RgbImage)> {
+    let ImageFile { bytes, metadata, read_at } = image_file::read(request.path)?;
     let content = blake3::hash(&bytes);
+    let mut missing = (0..request.num_views).filter(|&view| is_missing(&content, view));
+    let view = missing.next().filter(|_| missing.next().is_none());
+    let decoded = decode_part(request.path, &bytes, |width, height| match view {
+        Some(view) => views.needed(view, width, height),
+        None => Rectangle::whole(width, height),
+    })?;
     let used = Used {
         content,
         warning: decoded.warning,

@@ -1,6 +1,13 @@
 //! JPEG bytes to RGB pixels, as far as they decode.
+//!
+//! [`baseline`] decodes the usual ones that are whole, `zune-jpeg` everything else.
 
+mod baseline;
 mod layout;
+#[cfg(test)]
+mod random_jpeg;
+#[cfg(test)]
+mod tests;
 
 use image::RgbImage;
 use zune_jpeg::JpegDecoder;
@@ -10,6 +17,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{Decoded, MAX_SIDE, too_large};
+use crate::data::transform::Rectangle;
 use layout::{EOI, Layout, SOI};
 
 /// What decoders, libjpeg among them, show where there is no data: all coefficients zero.
@@ -33,7 +41,20 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 }
 
 /// Decodes baseline, extended and progressive Huffman JPEGs. The error is the reason alone.
-pub(super) fn decode(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
+/// At least the part of the image that is `needed`, by its width and height, is decoded.
+pub(super) fn decode(
+    bytes: &[u8],
+    max_alloc_bytes: u64,
+    needed: impl FnOnce(u32, u32) -> Rectangle,
+) -> Result<Decoded, String> {
+    match baseline::decode(bytes, max_alloc_bytes, needed) {
+        Some(image) => Ok(Decoded { image, warning: None, num_missing_rows: 0 }),
+        None => decode_any(bytes, max_alloc_bytes),
+    }
+}
+
+/// The same by `zune-jpeg` alone.
+fn decode_any(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
     let layout = Layout::of(bytes);
     if layout.data.is_empty() {
         return Err("the JPEG ends before its image data".to_owned());

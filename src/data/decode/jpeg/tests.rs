@@ -1,0 +1,225 @@
+//! The two decoders against each other.
+
+use std::panic::{self, UnwindSafe};
+use std::path::Path;
+use std::{array, fs};
+
+use proptest::prelude::*;
+
+use super::random_jpeg::{Recipe, jpeg};
+use super::*;
+use crate::bench::photograph;
+use crate::data::decode::MAX_ALLOC_BYTES;
+use crate::kernels::isa::Isa;
+
+const SAMPLINGS: [Option<(u8, u8)>; 5] =
+    [None, Some((1, 1)), Some((2, 1)), Some((1, 2)), Some((2, 2))];
+
+/// The image, the warning and the missing rows; or the reason of an error; or nothing where the
+/// decoder panicked, as `zune-jpeg` may where it is checked for overflows.
+type Outcome = Option<Result<(RgbImage, Option<String>, u32), String>>;
+
+fn outcome(decode: impl FnOnce() -> Result<Decoded, String> + UnwindSafe) -> Outcome {
+    let decoded = panic::catch_unwind(decode).ok()?;
+    Some(decoded.map(|decoded| (decoded.image, decoded.warning, decoded.num_missing_rows)))
+}
+
+/// With any instructions the decoder here makes the same of a JPEG as `zune-jpeg`: its pixels.
+#[track_caller]
+fn assert_equal(bytes: &[u8], what: &str) -> Option<RgbImage> {
+    let expected = decode_any(bytes, MAX_ALLOC_BYTES).expect("a whole JPEG");
+    assert_eq!(expected.warning, None, "{what}");
+    let images: Vec<Option<RgbImage>> = Isa::supported()
+        .into_iter()
+        .chain([Isa::Portable])
+        .map(|isa| baseline::decode_with(isa, bytes, MAX_ALLOC_BYTES, Rectangle::whole))
+        .collect();
+    for image in images.iter().flatten() {
+        assert_eq!(image.dimensions(), expected.image.dimensions(), "{what}");
+        let differs = image.as_raw().iter().zip(expected.image.as_raw()).position(|(a, b)| a != b);
+        assert_eq!(differs, None, "{what}");
+    }
+    assert!(images.iter().all(|image| image.is_some() == images[0].is_some()), "{what}");
+    images.into_iter().next().flatten()
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data");
+    fs::read(dir.join(name)).unwrap()
+}
+
+fn recipes() -> impl Strategy<Value = Recipe> {
+    let sampling = prop::sample::select(&SAMPLINGS[..]);
+    let coded = prop::sample::select(vec![0, 3, 9, 20, 63]);
+    (1..70u16, 1..70u16, sampling, 0..6u16, coded, any::<u64>()).prop_map(
+        |(width, height, sampling, restart_interval, max_coded, seed)| Recipe {
+            width,
+            height,
+            sampling,
+            restart_interval,
+            max_coded,
+            seed,
+        },
+    )
+}
+
+#[test]
+fn jpegs_of_other_programs_give_the_same_pixels() {
+    let names = ["420", "422", "444", "exif_rotated", "gray", "restart"];
+    for name in names.map(|name| format!("images/jpeg_{name}.jpg")) {
+        assert!(assert_equal(&golden(&name), &name).is_some(), "{name}");
+    }
+    for name in ["truncation/baseline.jpg", "truncation/restart.jpg"] {
+        assert!(assert_equal(&golden(name), name).is_some(), "{name}");
+    }
+    assert!(assert_equal(&photograph(1).unwrap(), "photograph").is_some());
+}
+
+#[test]
+fn unusual_jpegs_are_left_to_the_other_decoder() {
+    let names = ["cmyk", "cmyk_unmarked", "progressive", "progressive_gray", "rgb", "ycck"];
+    for name in names.map(|name| format!("images/jpeg_{name}.jpg")) {
+        assert!(
+            baseline::decode(&golden(&name), MAX_ALLOC_BYTES, Rectangle::whole).is_none(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_size_gives_the_same_pixels() {
+    for sampling in SAMPLINGS {
+        for (width, height) in (1..=34).flat_map(|side| [(side, 35 - side), (side, 16), (32, side)])
+        {
+            let seed = u64::from(width) * 100 + u64::from(height);
+            let recipe =
+                Recipe { width, height, sampling, restart_interval: 0, max_coded: 30, seed };
+            assert!(assert_equal(&jpeg(recipe), &format!("{recipe:?}")).is_some(), "{recipe:?}");
+        }
+    }
+}
+
+#[test]
+fn a_grey_bottom_and_coefficients_out_of_range_are_left_to_the_other_decoder() {
+    let grey = RgbImage::from_pixel(20, 20, image::Rgb([GREY; 3]));
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new(&mut bytes).encode_image(&grey).unwrap();
+    assert_eq!(assert_equal(&bytes, "grey"), None);
+
+    let recipe = Recipe {
+        width: 64,
+        height: 64,
+        sampling: Some((2, 2)),
+        restart_interval: 0,
+        max_coded: 63,
+        seed: 1,
+    };
+    let mut bytes = jpeg(recipe);
+    // The quantizers.
+    bytes[7..71].fill(255);
+    assert_eq!(assert_equal(&bytes, "large coefficients"), None);
+}
+
+#[test]
+fn restarts_out_of_order_are_left_to_the_other_decoder() {
+    let recipe = Recipe {
+        width: 64,
+        height: 64,
+        sampling: Some((2, 2)),
+        restart_interval: 3,
+        max_coded: 20,
+        seed: 1,
+    };
+    let bytes = jpeg(recipe);
+    assert!(assert_equal(&bytes, "in order").is_some());
+    let marker = bytes.windows(2).rposition(|pair| pair == [0xff, 0xd2]).unwrap();
+    let mut swapped = bytes.clone();
+    swapped[marker + 1] = 0xd3;
+    let missing = [&bytes[..marker], &bytes[marker + 2..]].concat();
+    let doubled = [&bytes[..marker], &bytes[marker..marker + 2], &bytes[marker..]].concat();
+    for damaged in [swapped, missing, doubled] {
+        assert_eq!(baseline::decode(&damaged, MAX_ALLOC_BYTES, Rectangle::whole), None);
+    }
+}
+
+#[test]
+fn the_limit_on_memory_holds() {
+    let bytes = golden("images/jpeg_420.jpg");
+    assert!(baseline::decode(&bytes, 40 * 30 * 3, Rectangle::whole).is_some());
+    assert!(baseline::decode(&bytes, 40 * 30 * 3 - 1, Rectangle::whole).is_none());
+    assert!(decode(&bytes, 40 * 30 * 3 - 1, Rectangle::whole).unwrap_err().contains("too large"));
+}
+
+proptest! {
+    #[test]
+    fn random_jpegs_give_the_same_pixels(recipe in recipes()) {
+        let bytes = jpeg(recipe);
+        if assert_equal(&bytes, "").is_none() {
+            // Only for its last row.
+            let image = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+            let row = &image.as_raw()[image.as_raw().len() - 3 * image.width() as usize..];
+            prop_assert!([GREY, GREY_UNDER_BLACK].iter().any(|grey| row.iter().all(|sample| sample == grey)));
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_jpeg_has_the_pixels_of_the_whole_one(
+        recipe in recipes(),
+        (left, right) in (0..70u32, 1..70u32),
+        (top, bottom) in (0..70u32, 1..70u32),
+    ) {
+        let bytes = jpeg(recipe);
+        let expected = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+        let (left, top) = (left.min(expected.width() - 1), top.min(expected.height() - 1));
+        let width = right.min(expected.width() - left);
+        let height = bottom.min(expected.height() - top);
+        let part = Rectangle { left, top, width, height };
+        let found = decode(&bytes, MAX_ALLOC_BYTES, |width, height| {
+            assert_eq!((width, height), expected.dimensions());
+            part
+        });
+        let found = found.unwrap();
+        prop_assert_eq!(found.warning, None);
+        let cut = |image: &RgbImage| image::imageops::crop_imm(image, left, top, width, height).to_image();
+        prop_assert!(cut(&found.image) == cut(&expected), "{:?}", part);
+    }
+
+    #[test]
+    fn damaged_jpegs_come_out_as_without_the_decoder_here(
+        recipe in recipes(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8u8), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = jpeg(recipe);
+        for (index, bit) in flips {
+            let index = index.index(bytes.len());
+            bytes[index] ^= 1 << bit;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
+        prop_assert_eq!(&outcome(|| decode(&bytes, MAX_ALLOC_BYTES, Rectangle::whole)), &expected);
+        let part = Rectangle { left: 20, top: 10, width: 9, height: 9 };
+        let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES, |_, _| part));
+        let without_pixels = |outcome: Outcome| Some(outcome?.map(|(_, warning, rows)| (warning, rows)));
+        prop_assert_eq!(without_pixels(found), without_pixels(expected));
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_comes_out_as_without_the_decoder_here() {
+    let files: [Vec<u8>; 4] = array::from_fn(|index| {
+        golden(&format!("images/jpeg_{}.jpg", ["420", "422", "gray", "restart"][index]))
+    });
+    for mut bytes in files {
+        for index in 0..bytes.len() {
+            let bit = 1 << (index % 8);
+            bytes[index] ^= bit;
+            let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
+            let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES, Rectangle::whole));
+            assert!(found == expected, "with a bit of byte {index} flipped");
+            bytes[index] ^= bit;
+        }
+    }
+}
