@@ -54,28 +54,20 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
     decode_within(MAX_ALLOC_BYTES, path, bytes)
 }
 
-/// The same for who looks at no more than a part of the image, which `needed` tells by its width and
-/// height. What the pixels outside of it are is not specified.
-///
-/// # Errors
-/// As [`decode`], whatever part is damaged.
-pub fn decode_part(
-    path: &Path,
-    bytes: &[u8],
-    needed: impl FnOnce(u32, u32) -> Rectangle,
-) -> Result<Decoded> {
-    decode_part_within(MAX_ALLOC_BYTES, path, bytes, needed)
-}
-
 /// The same with another limit on the memory that decoding may take, in bytes.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn decode_within(max_alloc_bytes: u64, path: &Path, bytes: &[u8]) -> Result<Decoded> {
-    decode_part_within(max_alloc_bytes, path, bytes, Rectangle::whole)
+    decode_part(max_alloc_bytes, path, bytes, Rectangle::whole)
 }
 
-fn decode_part_within(
+/// The same for who looks at no more than a part of the image, which `needed` tells by its width and
+/// height, in pixels. What the pixels outside of it are is not specified.
+///
+/// # Errors
+/// As [`decode`], whichever part is damaged.
+pub fn decode_part(
     max_alloc_bytes: u64,
     path: &Path,
     bytes: &[u8],

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use image::RgbImage;
 
 use crate::config::{CHUNK, NUM_FEATURES};
-use crate::data::decode::decode_part;
+use crate::data::decode::{MAX_ALLOC_BYTES, decode_part};
 use crate::data::image_file::{self, ImageFile};
 use crate::data::transform::{Rectangle, Scratch};
 use crate::data::view::Views;
@@ -246,7 +246,7 @@ fn read(
     let content = blake3::hash(&bytes);
     let mut missing = (0..request.num_views).filter(|&view| is_missing(&content, view));
     let view = missing.next().filter(|_| missing.next().is_none());
-    let decoded = decode_part(request.path, &bytes, |width, height| match view {
+    let decoded = decode_part(MAX_ALLOC_BYTES, request.path, &bytes, |width, height| match view {
         Some(view) => views.needed(view, width, height),
         None => Rectangle::whole(width, height),
     })?;

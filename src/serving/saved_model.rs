@@ -7,7 +7,7 @@ use super::model::{Model, ModelInfo, Worker};
 use super::wire::ModelDescription;
 use crate::artifact::TrainedModel;
 use crate::config::{CHUNK, NUM_FEATURES};
-use crate::data::decode::decode_within;
+use crate::data::decode::decode_part;
 use crate::data::transform::{EvalTransform, Scratch};
 use crate::error::Result;
 use crate::model::backbone::{self, Backbone, Engine};
@@ -106,7 +106,8 @@ struct SavedModelWorker {
 
 impl Worker for SavedModelWorker {
     fn push(&mut self, image: &[u8]) -> Result<Option<String>, String> {
-        let decoded = decode_within(self.max_decode_bytes, Path::new("image"), image)
+        let needed = |width, height| self.transform.needed(width, height);
+        let decoded = decode_part(self.max_decode_bytes, Path::new("image"), image, needed)
             .map_err(|error| error.reason())?;
         let start = self.pixels.len();
         self.pixels.resize(start + self.transform.output_len(), 0.0);
