@@ -25,7 +25,7 @@ use crate::train::fit::{self, Hyperparameters};
 
 /// Part of the time that is spent on files to features.
 const END_TO_END_PART: f64 = 0.25;
-/// Part of it for a round: a second, in which what a worker sets up once counts as little as in a training.
+/// Part of all time for a round of it: a second, in which what a worker sets up once counts as little as in a training.
 const END_TO_END_ROUND: f64 = 1.0 / 45.0;
 
 /// How much is measured.

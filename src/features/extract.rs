@@ -191,7 +191,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         for request in requests {
             signals::check()?;
             let is_missing = |content: &blake3::Hash, view| !(self.is_known)(content, view);
-            let (used, image) = match read(request, self.views, is_missing) {
+            let (used, image, missing) = match read(request, self.views, is_missing) {
                 Ok(read) => read,
                 Err(error) => {
                     outcomes.push(Outcome::Skipped(error.reason()));
@@ -200,7 +200,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
             };
             let content = used.content;
             outcomes.push(Outcome::Used(Box::new(used)));
-            for view in (0..request.num_views).filter(|&view| !(self.is_known)(&content, view)) {
+            for view in missing {
                 let image_len = self.views.output_len();
                 let pixels = &mut self.pixels[self.waiting.len() * image_len..][..image_len];
                 self.views.apply(view, &content, &image, &mut self.scratch, pixels);
@@ -236,20 +236,21 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
     }
 }
 
-/// Reads one file and decodes what its missing views look at.
+/// Reads one file and decodes what its missing views, which are returned too, look at.
 fn read(
     request: &Request,
     views: &dyn Views,
     is_missing: impl Fn(&blake3::Hash, u32) -> bool,
-) -> Result<(Used, RgbImage)> {
+) -> Result<(Used, RgbImage, Vec<u32>)> {
     let ImageFile { bytes, metadata, read_at } = image_file::read(request.path)?;
     let content = blake3::hash(&bytes);
-    let mut missing = (0..request.num_views).filter(|&view| is_missing(&content, view));
-    let view = missing.next().filter(|_| missing.next().is_none());
-    let decoded = decode_part(MAX_ALLOC_BYTES, request.path, &bytes, |width, height| match view {
-        Some(view) => views.needed(view, width, height),
-        None => Rectangle::whole(width, height),
-    })?;
+    let missing: Vec<u32> =
+        (0..request.num_views).filter(|&view| is_missing(&content, view)).collect();
+    let needed = |width, height| match missing[..] {
+        [view] => views.needed(view, width, height),
+        _ => Rectangle::whole(width, height),
+    };
+    let decoded = decode_part(MAX_ALLOC_BYTES, request.path, &bytes, needed)?;
     let used = Used {
         content,
         warning: decoded.warning,
@@ -258,7 +259,7 @@ fn read(
         views: Vec::new(),
         activations: Vec::new(),
     };
-    Ok((used, decoded.image))
+    Ok((used, decoded.image, missing))
 }
 
 #[cfg(test)]

@@ -15,6 +15,15 @@ use crate::kernels::isa::Isa;
 const SAMPLINGS: [Option<(u8, u8)>; 5] =
     [None, Some((1, 1)), Some((2, 1)), Some((1, 2)), Some((2, 2))];
 
+const SQUARE: Recipe = Recipe {
+    width: 64,
+    height: 64,
+    sampling: Some((2, 2)),
+    restart_interval: 0,
+    max_coded: 63,
+    seed: 1,
+};
+
 /// The image, the warning and the missing rows; or the reason of an error; or nothing where the
 /// decoder panicked, as `zune-jpeg` may where it is checked for overflows.
 type Outcome = Option<Result<(RgbImage, Option<String>, u32), String>>;
@@ -106,15 +115,7 @@ fn a_grey_bottom_and_coefficients_out_of_range_are_left_to_the_other_decoder() {
     image::codecs::jpeg::JpegEncoder::new(&mut bytes).encode_image(&grey).unwrap();
     assert_eq!(assert_equal(&bytes, "grey"), None);
 
-    let recipe = Recipe {
-        width: 64,
-        height: 64,
-        sampling: Some((2, 2)),
-        restart_interval: 0,
-        max_coded: 63,
-        seed: 1,
-    };
-    let mut bytes = jpeg(recipe);
+    let mut bytes = jpeg(SQUARE);
     // The quantizers.
     bytes[7..71].fill(255);
     assert_eq!(assert_equal(&bytes, "large coefficients"), None);
@@ -122,15 +123,7 @@ fn a_grey_bottom_and_coefficients_out_of_range_are_left_to_the_other_decoder() {
 
 #[test]
 fn restarts_out_of_order_are_left_to_the_other_decoder() {
-    let recipe = Recipe {
-        width: 64,
-        height: 64,
-        sampling: Some((2, 2)),
-        restart_interval: 3,
-        max_coded: 20,
-        seed: 1,
-    };
-    let bytes = jpeg(recipe);
+    let bytes = jpeg(Recipe { restart_interval: 3, max_coded: 20, ..SQUARE });
     assert!(assert_equal(&bytes, "in order").is_some());
     let marker = bytes.windows(2).rposition(|pair| pair == [0xff, 0xd2]).unwrap();
     let mut swapped = bytes.clone();
