@@ -2,7 +2,7 @@
 
 use divan::counter::ItemsCount;
 use ec2train::config::{L2_PENALTIES, NUM_FEATURES};
-use ec2train::features::FeatureMatrix;
+use ec2train::features::{FeatureMatrix, SplitFeatures};
 use ec2train::train::fit::{Hyperparameters, fit};
 use ec2train::train::search::choose_penalty;
 
@@ -36,7 +36,7 @@ fn search(bencher: divan::Bencher, num_threads: usize) {
 }
 
 /// Numbers of no pattern, with some features raised for each class.
-fn features(num_rows: usize) -> FeatureMatrix {
+fn features(num_rows: usize) -> SplitFeatures {
     let mut matrix = FeatureMatrix::with_capacity(NUM_FEATURES, num_rows);
     for row in 0..num_rows {
         let class = row % NUM_CLASSES;
@@ -48,5 +48,5 @@ fn features(num_rows: usize) -> FeatureMatrix {
             .collect();
         matrix.push(&values, class);
     }
-    matrix
+    matrix.into()
 }

@@ -1,6 +1,7 @@
 //! The measures of a head on a split.
 
-use crate::features::FeatureMatrix;
+use crate::error::Result;
+use crate::features::SplitFeatures;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
 
@@ -8,12 +9,15 @@ use crate::model::head::Head;
 const ROWS: usize = 256;
 
 /// Loss and accuracies of `head` on the features of a split.
-pub fn evaluate(head: &Head, features: &FeatureMatrix) -> Metrics {
+///
+/// # Errors
+/// When features cannot be read.
+pub fn evaluate(head: &Head, features: &SplitFeatures) -> Result<Metrics> {
     let head = head.pack();
     let mut accumulator = Accumulator::default();
-    let chunks = features.values.chunks(ROWS * features.num_features);
-    for (rows, targets) in chunks.zip(features.targets.chunks(ROWS)) {
+    features.for_each_chunk(ROWS, |rows, targets| {
         accumulator.add(&head.logits(rows), targets);
-    }
-    accumulator.mean()
+        Ok(())
+    })?;
+    Ok(accumulator.mean())
 }

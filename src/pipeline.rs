@@ -26,7 +26,7 @@ use crate::data::transform::EvalTransform;
 use crate::distributed::{ProcessGroup, Topology};
 use crate::error::Result;
 use crate::evaluate::evaluate;
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::known_digests::KnownDigests;
@@ -187,13 +187,13 @@ fn train_locked(
     let of_train = if fit.tuned.is_empty() {
         fit.of_train
     } else {
-        evaluate(&fit.fitted.head, &extracted.train)
+        evaluate(&fit.fitted.head, &extracted.train)?
     };
     let Extracted { train, valid, held_out, data, .. } = extracted;
     // After layer4 they are there again.
     drop((train, valid));
     let test = held_out.test()?;
-    let (metrics, temperature) = measure(&fit.fitted, of_train, &held_out.valid()?, &test);
+    let (metrics, temperature) = measure(&fit.fitted, of_train, &held_out.valid()?, &test)?;
     journal.result(fit.fitted.best_epoch, metrics);
 
     status.stage("saving", 0);
@@ -265,22 +265,26 @@ fn require_classes(folder: &ImageFolder, skipped: &[FileNote]) -> Result<()> {
 }
 
 /// Evaluates the head on valid and test, and fits the temperature on valid.
+///
+/// # Errors
+/// When features cannot be read.
 fn measure(
     fitted: &Fitted,
     train: Metrics,
-    valid: &FeatureMatrix,
-    test: &FeatureMatrix,
-) -> (SplitMetrics, Option<f64>) {
+    valid: &SplitFeatures,
+    test: &SplitFeatures,
+) -> Result<(SplitMetrics, Option<f64>)> {
     let head = &fitted.head;
     let ((valid, test), temperature) = rayon::join(
         || rayon::join(|| evaluate(head, valid), || evaluate(head, test)),
         || temperature::fit(head, valid),
     );
+    let (valid, test, temperature) = (valid?, test?, temperature?);
     let metrics = SplitMetrics { train, valid, test };
     log_temperature(temperature);
     warn_if_guessing(&metrics.valid, head.num_classes());
     log_test(&metrics.test);
-    (metrics, temperature)
+    Ok((metrics, temperature))
 }
 
 /// Leaves the standing model, which this run would have made again.

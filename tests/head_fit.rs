@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ec2train::Error;
 use ec2train::evaluate::evaluate;
-use ec2train::features::FeatureMatrix;
+use ec2train::features::{FeatureMatrix, SplitFeatures};
 use ec2train::model::head::Head;
 use ec2train::model::state_dict::{StateDict, TensorData};
 use ec2train::run::signals::StopReason;
@@ -31,24 +31,29 @@ impl Golden {
         }
     }
 
+    fn splits(&self) -> (SplitFeatures, SplitFeatures) {
+        (self.train.clone().into(), self.valid.clone().into())
+    }
+
     fn number(&self, name: &str) -> f64 {
         self.expected[name].as_f64().unwrap()
     }
 
     fn fit(&self, hyperparameters: &Hyperparameters) -> ec2train::Result<Fitted> {
         let num_classes = self.number("num_classes") as usize;
-        fit(&self.train, &self.valid, num_classes, hyperparameters, 2, |_| Ok(()))
+        let (train, valid) = self.splits();
+        fit(&train, &valid, num_classes, hyperparameters, 2, |_| Ok(()))
     }
 
     /// Chooses among `penalties`, from a few epochs on.
     fn search(&self, penalties: &[f64], num_threads: usize) -> (Fitted, Search) {
         let hyperparameters = Hyperparameters { max_epochs: 5, ..self.to_the_end() };
         let mut fitted = self.fit(&hyperparameters).unwrap();
-        let (train, valid) = (self.train.clone(), self.valid.clone());
+        let (train, valid) = self.splits();
         let (search, of_train) =
             choose_penalty(&mut fitted, train, valid, &hyperparameters, penalties, num_threads)
                 .unwrap();
-        let expected = evaluate(&fitted.head, &self.train);
+        let expected = evaluate(&fitted.head, &self.splits().0).unwrap();
         assert!((of_train.loss - expected.loss).abs() < 1e-5 * expected.loss, "{of_train:?}");
         assert_eq!(of_train.num_samples, expected.num_samples);
         assert!((of_train.top1_accuracy - expected.top1_accuracy).abs() < 0.01, "{of_train:?}");
@@ -123,7 +128,7 @@ fn the_head_of_the_best_epoch_is_kept_and_works_on_plain_features() {
     let lowest = fitted.history.iter().map(|epoch| epoch.valid.loss).fold(f64::INFINITY, f64::min);
     assert_eq!(best.valid.loss, lowest);
     assert!(fitted.best_epoch < fitted.history.len(), "without a penalty it must overfit");
-    let again = evaluate(&fitted.head, &golden.valid);
+    let again = evaluate(&fitted.head, &golden.splits().1).unwrap();
     assert!((again.loss - best.valid.loss).abs() < 1e-4, "{} {}", again.loss, best.valid.loss);
     assert_eq!(again.top1_accuracy, best.valid.top1_accuracy);
 }
@@ -175,6 +180,7 @@ fn a_loss_that_stays_at_chance_is_an_error_that_names_chance() {
 fn features_that_are_all_alike_are_an_error() {
     let mut train = FeatureMatrix::new(4);
     (0..20).for_each(|i| train.push(&[1.0; 4], i % 2));
+    let train = SplitFeatures::from(train);
     let error = fit(&train, &train, 2, &Hyperparameters::default(), 1, |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("alike"), "{error}");
 }
@@ -189,7 +195,7 @@ fn the_head_has_the_same_bits_for_any_number_of_threads() {
             let more = (0..333).map(|i| row[i % matrix.num_features] * (i % 7) as f32);
             wide.push(&row.iter().copied().chain(more).collect::<Vec<_>>(), target);
         }
-        wide
+        SplitFeatures::from(wide)
     };
     let (train, valid) = (widen(&golden.train), widen(&golden.valid));
     let num_classes = golden.number("num_classes") as usize;
@@ -227,11 +233,11 @@ fn a_fit_that_is_stopped_after_any_epoch_ends_with_the_bits_of_one_that_is_not()
                 epochs.push(epoch.epoch);
                 Ok(())
             };
-            let (train, valid) = (&golden.train, &golden.valid);
+            let (train, valid) = golden.splits();
             let threads = num_starts % 2 + 1;
             let fitted = fit_with_checkpoint(
-                train,
-                valid,
+                &train,
+                &valid,
                 num_classes,
                 &hyperparameters,
                 threads,
@@ -260,8 +266,8 @@ fn a_fit_that_is_stopped_after_any_epoch_ends_with_the_bits_of_one_that_is_not()
             first_epoch.get_or_insert(epoch.epoch);
             Ok(())
         };
-        let (train, valid) = (&golden.train, &golden.valid);
-        fit_with_checkpoint(train, valid, num_classes, &other, 2, &mut checkpoint, on_epoch)
+        let (train, valid) = golden.splits();
+        fit_with_checkpoint(&train, &valid, num_classes, &other, 2, &mut checkpoint, on_epoch)
             .unwrap();
         assert_eq!(first_epoch, Some(1));
         checkpoint.remove().unwrap();
@@ -306,7 +312,7 @@ fn the_head_with_the_lowest_validation_loss_of_all_penalties_is_kept() {
     let tried = |chosen| search.candidates.iter().any(|candidate| candidate.l2_penalty == chosen);
     assert!(search.chosen.is_some_and(tried));
     assert!(search.candidates.len() <= penalties.len() + 1, "it goes on uphill: {search:?}");
-    let again = evaluate(&fitted.head, &golden.valid).loss;
+    let again = evaluate(&fitted.head, &golden.splits().1).unwrap().loss;
     assert!((again - fitted.valid_loss).abs() < 1e-6 * again, "{again} {}", fitted.valid_loss);
 }
 
@@ -322,7 +328,7 @@ fn a_penalty_is_given_up_where_valid_becomes_much_worse_than_it_was() {
     let start = Hyperparameters { l2_penalty: 1e-5, max_epochs: 5, ..golden.to_the_end() };
     let search = |num_threads| {
         let mut fitted = golden.fit(&start).unwrap();
-        let (train, valid) = (golden.train.clone(), golden.valid.clone());
+        let (train, valid) = golden.splits();
         let (search, _) =
             choose_penalty(&mut fitted, train, valid, &start, &penalties, num_threads).unwrap();
         (fitted, search.unwrap())
@@ -395,10 +401,47 @@ fn a_few_validation_images_choose_nothing() {
     let before = fitted.head.clone();
     let mut valid = FeatureMatrix::new(golden.valid.num_features);
     golden.valid.rows().take(5).for_each(|row| valid.push(row, 0));
-    let train = golden.train.clone();
+    let (train, _) = golden.splits();
     let (search, of_train) =
-        choose_penalty(&mut fitted, train, valid, &hyperparameters, &[1e-2], 1).unwrap();
+        choose_penalty(&mut fitted, train, valid.into(), &hyperparameters, &[1e-2], 1).unwrap();
     assert_eq!(search, None);
-    assert_eq!(of_train, evaluate(&before, &golden.train));
+    assert_eq!(of_train, evaluate(&before, &golden.splits().0).unwrap());
     assert!(fitted.head == before);
+}
+
+#[test]
+fn features_on_disk_give_the_bits_of_those_in_memory() {
+    let golden = Golden::load();
+    let dir = tempfile::tempdir().unwrap();
+    let on_disk = |matrix: &FeatureMatrix| {
+        let len = matrix.num_features;
+        let read = |row: usize, out: &mut [f32]| {
+            out.copy_from_slice(&matrix.values[row * len..][..len]);
+            true
+        };
+        let targets = matrix.targets.clone();
+        SplitFeatures::collect(len, targets, dir.path(), 0, read).unwrap().unwrap()
+    };
+    let num_classes = golden.number("num_classes") as usize;
+    let hyperparameters = Hyperparameters { max_epochs: 5, ..golden.to_the_end() };
+    let run = |train: SplitFeatures, valid: SplitFeatures| {
+        let mut fitted = fit(&train, &valid, num_classes, &hyperparameters, 2, |_| Ok(())).unwrap();
+        let epochs = fitted.head.clone();
+        let (search, of_train) = choose_penalty(
+            &mut fitted,
+            train.clone(),
+            valid.clone(),
+            &hyperparameters,
+            &[1e-2, 3e-2, 1e-1],
+            2,
+        )
+        .unwrap();
+        let measures = [&train, &valid].map(|split| evaluate(&fitted.head, split).unwrap());
+        (epochs, fitted.head, fitted.history, search, of_train, measures)
+    };
+    let (train, valid) = golden.splits();
+    let expected = run(train, valid);
+    let (train, valid) = (on_disk(&golden.train), on_disk(&golden.valid));
+    assert!(matches!(train, SplitFeatures::File(_)));
+    assert!(run(train, valid) == expected);
 }

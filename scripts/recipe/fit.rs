@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ec2train::config::L2_PENALTIES;
+use ec2train::config::{FEATURES_IN_MEMORY_BYTES, L2_PENALTIES};
 use ec2train::evaluate::evaluate;
-use ec2train::features::FeatureMatrix;
+use ec2train::features::SplitFeatures;
 use ec2train::model::state_dict::StateDict;
 use ec2train::train::fit::{Hyperparameters, fit};
 use ec2train::train::search::choose_penalty;
@@ -19,22 +19,26 @@ fn main() -> Result<()> {
     let path = arguments.next().context("name the file of features")?;
     let num_threads = arguments.next().map_or(Ok(2), |text| text.parse())?;
     let tensors = StateDict::load(Path::new(&path))?;
-    let matrix = |name: &str| -> Result<FeatureMatrix> {
+    let temp_dir = std::env::temp_dir();
+    let split = |name: &str| -> Result<SplitFeatures> {
         let values = tensors.get(name).with_context(|| format!("{path} lacks {name}"))?;
         let targets = tensors.get(&format!("{name}_targets")).context("no targets")?;
-        Ok(FeatureMatrix {
-            num_features: values.shape[1],
-            values: values.to_f32(),
-            targets: targets.to_f32().into_iter().map(|target| target as usize).collect(),
-        })
+        let targets = targets.to_f32().into_iter().map(|target| target as usize).collect();
+        let (len, values) = (values.shape[1], values.to_f32());
+        let read = |row: usize, out: &mut [f32]| {
+            out.copy_from_slice(&values[row * len..][..len]);
+            true
+        };
+        SplitFeatures::collect(len, targets, &temp_dir, FEATURES_IN_MEMORY_BYTES, read)?
+            .context("no features")
     };
-    let (train, valid, test) = (matrix("train")?, matrix("valid")?, matrix("test")?);
-    let num_classes = train.targets.iter().max().map_or(0, |last| last + 1);
+    let (train, valid, test) = (split("train")?, split("valid")?, split("test")?);
+    let num_classes = train.targets().iter().max().map_or(0, |last| last + 1);
     let hyperparameters = Hyperparameters::default();
     let started = Instant::now();
     let mut fitted = fit(&train, &valid, num_classes, &hyperparameters, num_threads, |_| Ok(()))?;
     let epochs_seconds = started.elapsed().as_secs_f64();
-    let of_epochs = (evaluate(&fitted.head, &valid), evaluate(&fitted.head, &test));
+    let of_epochs = (evaluate(&fitted.head, &valid)?, evaluate(&fitted.head, &test)?);
     let started = Instant::now();
     let (own, penalties) = (valid.clone(), &L2_PENALTIES);
     let (search, _) =
@@ -48,9 +52,9 @@ fn main() -> Result<()> {
         "test_of_epochs": of_epochs.1,
         "search_seconds": search_seconds,
         "search": search,
-        "valid": evaluate(&fitted.head, &valid),
-        "test": evaluate(&fitted.head, &test),
-        "temperature": temperature::fit(&fitted.head, &valid),
+        "valid": evaluate(&fitted.head, &valid)?,
+        "test": evaluate(&fitted.head, &test)?,
+        "temperature": temperature::fit(&fitted.head, &valid)?,
     });
     println!("{}", serde_json::to_string_pretty(&found)?);
     Ok(())

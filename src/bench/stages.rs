@@ -16,8 +16,8 @@ use crate::data::decode::decode;
 use crate::data::transform::{EvalTransform, Scratch};
 use crate::data::view::ViewTransform;
 use crate::error::{Action, Error, Result};
-use crate::features::FeatureMatrix;
 use crate::features::extract::{Outcome, Request, extract};
+use crate::features::{FeatureMatrix, SplitFeatures};
 use crate::model::backbone::{Backbone, Engine};
 use crate::run::cpu_time::CpuCounters;
 use crate::run::host::{self, Host};
@@ -273,7 +273,7 @@ fn rate(num_things: usize, work: impl FnOnce() -> Result<()>) -> Result<f64> {
 }
 
 /// Noise with a few features raised for each class.
-fn separable_features(num_rows: usize) -> FeatureMatrix {
+fn separable_features(num_rows: usize) -> SplitFeatures {
     let mut rng = ChaCha8Rng::seed_from_u64(133);
     let mut matrix = FeatureMatrix::with_capacity(NUM_FEATURES, num_rows);
     let mut row = vec![0.0f32; NUM_FEATURES];
@@ -285,5 +285,5 @@ fn separable_features(num_rows: usize) -> FeatureMatrix {
         }
         matrix.push(&row, class);
     }
-    matrix
+    matrix.into()
 }

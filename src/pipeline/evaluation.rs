@@ -81,8 +81,8 @@ pub fn evaluate_saved(job: &Job, by_views: bool) -> Result<Evaluation> {
             remedy,
         ));
     }
-    let test = evaluate(&predictor.head, &features);
-    let test_by_views = by_views.then(|| evaluate(&predictor.head, &means));
+    let test = evaluate(&predictor.head, &features.into())?;
+    let test_by_views = by_views.then(|| evaluate(&predictor.head, &means.into())).transpose()?;
     Ok(Evaluation { metadata: predictor.metadata, test, test_by_views, skipped })
 }
 

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use super::drafting::Drafting;
 use super::sharing::Shared;
 use crate::artifact::{self, DataSummary};
-use crate::config::{CHUNK, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS, TrainFrom};
+use crate::config::{
+    CHUNK, FEATURES_IN_MEMORY_BYTES, NUM_FEATURES, STORE_UNUSED_BYTES, TRAIN_VIEWS, TrainFrom,
+};
 use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Sample, Split};
 use crate::data::leakage::find_leaks;
@@ -16,7 +18,7 @@ use crate::data::transform::EvalTransform;
 use crate::data::view::ViewTransform;
 use crate::disk_space;
 use crate::error::{Error, Result};
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::features::collect::{Collected, Collection};
 use crate::features::extract::{Keep, Request};
 use crate::features::file_index::Entry;
@@ -33,8 +35,8 @@ use crate::run::status::StatusWriter;
 
 /// Features of every usable image, with what was found on the way.
 pub(super) struct Extracted {
-    pub(super) train: FeatureMatrix,
-    pub(super) valid: FeatureMatrix,
+    pub(super) train: SplitFeatures,
+    pub(super) valid: SplitFeatures,
     pub(super) held_out: HeldOut,
     pub(super) data: DataSummary,
     /// What layer4 is trained on, where it was asked for.
@@ -84,8 +86,8 @@ impl HeldOut {
     /// The features of valid, once more.
     ///
     /// # Errors
-    /// When they cannot be read although they could be at first.
-    pub(super) fn valid(&self) -> Result<FeatureMatrix> {
+    /// When they cannot be read although they could be at first, or a large split not be written in order.
+    pub(super) fn valid(&self) -> Result<SplitFeatures> {
         self.read(&self.valid)
     }
 
@@ -93,13 +95,14 @@ impl HeldOut {
     ///
     /// # Errors
     /// As [`HeldOut::valid`].
-    pub(super) fn test(&self) -> Result<FeatureMatrix> {
+    pub(super) fn test(&self) -> Result<SplitFeatures> {
         self.read(&self.test)
     }
 
-    fn read(&self, rows: &[Row]) -> Result<FeatureMatrix> {
+    fn read(&self, rows: &[Row]) -> Result<SplitFeatures> {
         let read = |row: &Row, values: &mut [f32]| self.store.read(&row.content, row.view, values);
-        read_rows(rows, read).ok_or_else(|| unreadable(self.store.path()))
+        let dir = self.store.path().parent().unwrap_or(Path::new("."));
+        read_rows(rows, dir, read)?.ok_or_else(|| unreadable(self.store.path()))
     }
 }
 
@@ -227,9 +230,10 @@ pub(super) fn extract_folder(
         rows = Split::ALL.map(|split| rows_of(split, samples, &collected));
         let read_row =
             |row: &Row, values: &mut [f32]| collection.read(&row.content, row.view, values);
-        let [train, valid, test] = rows.each_ref().map(|rows| read_rows(rows, read_row));
-        // Those of test are only tried.
-        read = train.zip(valid).filter(|_| test.is_some());
+        let [train, valid, test] = &rows;
+        let train = read_rows(train, &features_dir, read_row)?;
+        let valid = read_rows(valid, &features_dir, read_row)?;
+        read = train.zip(valid).filter(|_| are_readable(test, read_row));
         // The other machines do not compute twice.
         if read.is_some() || division.is_some() {
             break;
@@ -308,19 +312,31 @@ fn rows_of(wanted: Split, samples: &[(Split, &Sample)], collected: &[Collected])
     rows
 }
 
-/// The features that `read` writes for each row, on all threads; `None` where it cannot.
+/// The features that `read` writes for each row, on all threads; `None` where it cannot. Those of a large split
+/// go to the disk of the folder `dir`.
 fn read_rows(
     rows: &[Row],
+    dir: &Path,
     read: impl Fn(&Row, &mut [f32]) -> bool + Sync,
-) -> Option<FeatureMatrix> {
-    let mut values = vec![0.0; rows.len() * NUM_FEATURES];
-    let pairs = values.par_chunks_exact_mut(NUM_FEATURES).zip(rows);
-    let is_whole = pairs.map(|(values, row)| read(row, values)).reduce(|| true, |a, b| a & b);
-    is_whole.then(|| FeatureMatrix {
-        num_features: NUM_FEATURES,
-        values,
-        targets: rows.iter().map(|row| row.target).collect(),
-    })
+) -> Result<Option<SplitFeatures>> {
+    let targets = rows.iter().map(|row| row.target).collect();
+    let read = |row: usize, values: &mut [f32]| read(&rows[row], values);
+    SplitFeatures::collect(NUM_FEATURES, targets, dir, FEATURES_IN_MEMORY_BYTES, read)
+        .map_err(|error| disk_space::explain(error, split_bytes(rows.len())))
+}
+
+/// Whether `read` can write the features of every row.
+fn are_readable(rows: &[Row], read: impl Fn(&Row, &mut [f32]) -> bool + Sync) -> bool {
+    let tried =
+        rows.par_iter().map_init(|| vec![0.0; NUM_FEATURES], |values, row| read(row, values));
+    tried.reduce(|| true, |a, b| a & b)
+}
+
+/// Bytes of so many rows on the disk, where they are too many for the memory: as they come, and in the order in which
+/// the search goes through them.
+fn split_bytes(num_rows: usize) -> u64 {
+    let num_bytes = num_rows * NUM_FEATURES * size_of::<f32>();
+    if num_bytes > FEATURES_IN_MEMORY_BYTES { 2 * num_bytes as u64 } else { 0 }
 }
 
 /// 15 million parameters, their velocities, and those of the best epoch, twice while it is replaced.
@@ -336,15 +352,17 @@ fn require_space(
     stored: &[Option<Entry>],
 ) -> Result<()> {
     let missing = requests.iter().zip(stored).filter(|(_, entry)| entry.is_none());
-    let num_views = missing.map(|(request, _)| u64::from(request.num_views)).sum();
+    let num_missing = missing.map(|(request, _)| u64::from(request.num_views)).sum();
     let backbone_bytes = fs::metadata(&weights.path).map_or(0, |metadata| metadata.len());
     let checkpoint_bytes = match job.hyperparameters.train_from {
         TrainFrom::Head => 0,
         TrainFrom::Layer4 => LAYER4_CHECKPOINT_BYTES,
     };
+    let num_rows = |split| folder.samples(split).len() * num_views(split) as usize;
+    let split_bytes: u64 = Split::ALL.iter().map(|&split| split_bytes(num_rows(split))).sum();
     disk_space::require_all(&[
         (&job.model_dir, artifact::saved_bytes(backbone_bytes, folder.classes.len())),
-        (job.state_dir(), collection.bytes(num_views) + checkpoint_bytes),
+        (job.state_dir(), collection.bytes(num_missing) + checkpoint_bytes + split_bytes),
     ])
 }
 

@@ -8,7 +8,7 @@ use super::fine_tuning;
 use super::report::log_epoch;
 use crate::config::L2_PENALTIES;
 use crate::error::Result;
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::model::state_dict::StateDict;
@@ -50,9 +50,10 @@ pub(super) fn fit(
     let started = Instant::now();
     let activations = extracted.activations.take();
     let Extracted { train, valid, .. } = extracted;
-    let train = mem::replace(train, FeatureMatrix::new(train.num_features));
-    let valid = mem::replace(valid, FeatureMatrix::new(valid.num_features));
-    let targets = activations.as_ref().map(|_| [&train, &valid].map(|split| split.targets.clone()));
+    let train = mem::replace(train, SplitFeatures::none(train.num_features()));
+    let valid = mem::replace(valid, SplitFeatures::none(valid.num_features()));
+    let targets =
+        activations.as_ref().map(|_| [&train, &valid].map(|split| split.targets().to_vec()));
     let on_epoch = |epoch: &Epoch| {
         log_epoch(epoch);
         status.epoch(epoch);

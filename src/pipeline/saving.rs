@@ -15,7 +15,7 @@ use crate::data::image_folder::ImageFolder;
 use crate::data::transform::EvalTransform;
 use crate::disk_space;
 use crate::error::Result;
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::job::Job;
 use crate::known_digests::KnownDigests;
 use crate::model::backbone::Engine;
@@ -50,7 +50,7 @@ pub(super) struct Finished<'a> {
     pub(super) metrics: SplitMetrics,
     pub(super) temperature: Option<f64>,
     pub(super) data: DataSummary,
-    pub(super) test: FeatureMatrix,
+    pub(super) test: SplitFeatures,
 }
 
 impl Finished<'_> {

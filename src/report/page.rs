@@ -23,7 +23,7 @@ const SCRIPT: &str = include_str!("sort.js");
 /// [`Error::Internal`](crate::error::Error::Internal) when a plot cannot be drawn.
 pub(super) fn sections(run: &RunRecord) -> Result<Vec<Section>> {
     let metadata = run.metadata;
-    let predictions = predict(run.head, run.test, metadata.temperature.unwrap_or(1.0));
+    let predictions = predict(run.head, run.test, metadata.temperature.unwrap_or(1.0))?;
     let confusion = Confusion::new(metadata.class_names.len(), &predictions);
     let calibration = Calibration::new(&predictions);
     // Pictures take longest.

@@ -1,6 +1,7 @@
 //! What a head says of each image.
 
-use crate::features::FeatureMatrix;
+use crate::error::Result;
+use crate::features::SplitFeatures;
 use crate::metrics::{cross_entropy, softmax};
 use crate::model::head::Head;
 
@@ -43,21 +44,25 @@ impl Prediction {
 }
 
 /// A prediction for each row of `features`, in their order.
-pub fn predict(head: &Head, features: &FeatureMatrix, temperature: f64) -> Vec<Prediction> {
+///
+/// # Errors
+/// When features cannot be read.
+pub fn predict(head: &Head, features: &SplitFeatures, temperature: f64) -> Result<Vec<Prediction>> {
     let packed = head.pack();
-    let mut predictions = Vec::with_capacity(features.targets.len());
-    let chunks = features.values.chunks(ROWS * features.num_features);
-    for (rows, targets) in chunks.zip(features.targets.chunks(ROWS)) {
+    let mut predictions = Vec::with_capacity(features.targets().len());
+    features.for_each_chunk(ROWS, |rows, targets| {
         let logits = packed.logits(rows);
         let rows = logits.chunks_exact(head.num_classes()).zip(targets);
         predictions.extend(rows.map(|(row, &target)| Prediction::new(row, target, temperature)));
-    }
-    predictions
+        Ok(())
+    })?;
+    Ok(predictions)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::FeatureMatrix;
 
     #[test]
     fn an_image_by_hand_at_two_temperatures() {
@@ -82,7 +87,7 @@ mod tests {
             let class = row % 2;
             features.push(if class == 0 { &[9.0, 0.0] } else { &[0.0, 9.0] }, class);
         }
-        let predictions = predict(&head, &features, 1.0);
+        let predictions = predict(&head, &features.into(), 1.0).unwrap();
         assert_eq!(predictions.len(), ROWS + 3);
         assert!(predictions.iter().all(Prediction::is_correct));
     }

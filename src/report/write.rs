@@ -12,7 +12,7 @@ use crate::artifact::{Metadata, REPORT_FILE};
 use crate::atomic_file;
 use crate::data::image_folder::{ImageFolder, Sample, Split};
 use crate::error::{Error, Result};
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::model::head::Head;
 use crate::run::timeline::Timeline;
 use crate::train::fit::Epoch;
@@ -29,7 +29,7 @@ pub struct RunRecord<'a> {
     /// The data set as it was scanned.
     pub folder: &'a ImageFolder,
     /// The test split: a row for each sample of `folder` that was not skipped, in their order.
-    pub test: &'a FeatureMatrix,
+    pub test: &'a SplitFeatures,
     /// The head of the kept epoch.
     pub head: &'a Head,
     /// The model that stood when the run began.

@@ -5,6 +5,7 @@
 //! several hardly changes. The loss is convex in the weights, so the mean's is at most the mean of theirs.
 
 use super::vector::Vector;
+use crate::error::Result;
 
 /// Points that are averaged at most: `docs/recipe.md` says what fewer and more give.
 const MAX_POINTS: usize = 64;
@@ -61,11 +62,14 @@ impl BestPoints {
     /// The mean, with the penalty of the best and the number of points in it. The lower its loss, the
     /// more a point weighs: the last one, or one at the margin, nothing, so that it makes no difference
     /// whether it is among them. `reweigh` may change the weights, which add up to 1, of the points it is shown.
+    ///
+    /// # Errors
+    /// Those of `reweigh`.
     pub(super) fn mean(
         self,
-        reweigh: impl FnOnce(&mut [f64], &[&Vector]),
-    ) -> Option<(f64, Vector, usize)> {
-        let (best, last) = (self.best()?, self.points.last()?);
+        reweigh: impl FnOnce(&mut [f64], &[&Vector]) -> Result<()>,
+    ) -> Result<Option<(f64, Vector, usize)>> {
+        let Some((best, last)) = self.best().zip(self.points.last()) else { return Ok(None) };
         let limit = last.valid_loss.min(best.valid_loss * (1.0 + MARGIN));
         let (mut weights, points): (Vec<f64>, Vec<&Vector>) = self
             .points
@@ -75,15 +79,15 @@ impl BestPoints {
             .unzip();
         if weights.is_empty() {
             // All are as good.
-            return Some((best.l2_penalty, best.at.clone(), 1));
+            return Ok(Some((best.l2_penalty, best.at.clone(), 1)));
         }
         let sum: f64 = weights.iter().sum();
         weights.iter_mut().for_each(|weight| *weight /= sum);
-        reweigh(&mut weights, &points);
+        reweigh(&mut weights, &points)?;
         let mut mean = best.at.clone();
         let terms = weights.iter().zip(&points).map(|(&weight, &point)| ([weight; 2], point));
         mean.set_to(&terms.collect::<Vec<_>>());
-        Some((best.l2_penalty, mean, weights.len()))
+        Ok(Some((best.l2_penalty, mean, weights.len())))
     }
 }
 
@@ -123,11 +127,11 @@ mod tests {
         {
             points.offer(penalty, loss, &at(value));
         }
-        let (l2_penalty, mean, num_points) = points.mean(|_, _| ()).unwrap();
+        let (l2_penalty, mean, num_points) = points.mean(|_, _| Ok(())).unwrap().unwrap();
         assert_eq!((l2_penalty, num_points), (3.0, 2));
         // 0.005 and 0.02 below 0.42.
         assert_is(&mean, (2.0 + 4.0 * 6.0) / 5.0);
-        assert!(BestPoints::new(8).mean(|_, _| ()).is_none());
+        assert!(BestPoints::new(8).mean(|_, _| Ok(())).unwrap().is_none());
     }
 
     #[test]
@@ -141,7 +145,9 @@ mod tests {
                 assert_eq!(points.iter().map(|at| -at.bias[0]).collect::<Vec<_>>(), [6.0, 2.0]);
                 assert!((weights[0] - 4.0 / 7.0).abs() < 1e-9, "{weights:?}");
                 weights.copy_from_slice(&[0.25, 0.75]);
+                Ok(())
             })
+            .unwrap()
             .unwrap();
         assert_eq!(num_points, 2);
         assert_is(&mean, 3.0);
@@ -152,7 +158,7 @@ mod tests {
         let mut points = BestPoints::new(at(0.0).len());
         points.offer(1.0, 0.5, &at(1.0));
         points.offer(2.0, 0.5, &at(2.0));
-        let (l2_penalty, mean, num_points) = points.mean(|_, _| ()).unwrap();
+        let (l2_penalty, mean, num_points) = points.mean(|_, _| Ok(())).unwrap().unwrap();
         assert_eq!((l2_penalty, num_points), (1.0, 1));
         assert_is(&mean, 1.0);
     }
@@ -166,7 +172,7 @@ mod tests {
             let number = step * 5 % num_points;
             points.offer(number as f64, 1.0 + 1e-4 * number as f64, &at(number as f32));
         }
-        let (l2_penalty, mean, kept) = points.mean(|_, _| ()).unwrap();
+        let (l2_penalty, mean, kept) = points.mean(|_, _| Ok(())).unwrap().unwrap();
         // The last of them weighs nothing, number `n` weighs as much as there are after it.
         assert_eq!((l2_penalty, kept), (0.0, MAX_POINTS - 1));
         let last = MAX_POINTS - 1;

@@ -20,7 +20,7 @@ use super::fit::{Epoch, Hyperparameters};
 use super::optimizer::{AdamState, Snapshot};
 use crate::atomic_file;
 use crate::error::{Action, Error, Result};
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::kernels::isa::Isa;
 
 /// The last digit is raised with every change of the layout or of the fit's arithmetic.
@@ -28,6 +28,8 @@ const MAGIC: &[u8; 8] = b"ec2fit 3";
 /// Time between two writings. An epoch on the dog breeds takes a third of a second, writing its 6 MB
 /// to a slow disk half as long.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Rows of features that are hashed at once.
+const HASHED_ROWS: usize = 512;
 
 /// A fit after its last whole epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,8 +121,8 @@ impl Checkpoint {
 
 /// A hash of all that decides on a fit.
 pub(crate) fn key(
-    train: &FeatureMatrix,
-    valid: &FeatureMatrix,
+    train: &SplitFeatures,
+    valid: &SplitFeatures,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
 ) -> Result<blake3::Hash> {
@@ -129,13 +131,16 @@ pub(crate) fn key(
     let described = postcard::to_stdvec(&(program, num_classes, hyperparameters))
         .map_err(|error| Error::Internal(format!("cannot describe the fit: {error}")))?;
     hasher.update(&described);
-    for FeatureMatrix { num_features, values, targets } in [train, valid] {
-        for size in [*num_features, targets.len()] {
+    for split in [train, valid] {
+        for size in [split.num_features(), split.targets().len()] {
             hasher.update(&(size as u64).to_le_bytes());
         }
         // 55 MB for the dog breeds, by all threads, in this machine's order of bytes.
-        hasher.update_rayon(bytemuck::cast_slice(values));
-        hasher.update(bytemuck::cast_slice(targets));
+        split.for_each_chunk(HASHED_ROWS, |rows, _| {
+            hasher.update_rayon(bytemuck::cast_slice(rows));
+            Ok(())
+        })?;
+        hasher.update(bytemuck::cast_slice(split.targets()));
     }
     Ok(hasher.finalize())
 }

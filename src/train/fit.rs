@@ -11,7 +11,7 @@ use super::scaling::Scaling;
 use super::schedule;
 use crate::config::{self, TrainFrom};
 use crate::error::{Error, Result};
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::head::Head;
 use crate::run::signals;
@@ -116,15 +116,15 @@ pub struct Fitted {
 /// Fits a head of `num_classes` outputs on `train` with Adam, and returns it as
 /// it was after the epoch with the lowest validation loss. `on_epoch` sees each epoch as it ends.
 ///
-/// The result does not depend on `num_threads`. Features are read where they are, a mini-batch at a
+/// The result does not depend on `num_threads`, nor on where the features are. They are read a mini-batch at a
 /// time.
 ///
 /// # Errors
 /// [`Error::Diverged`] when the loss turns NaN or never leaves chance, which is
-/// `ln(num_classes)`; [`Error::Stopped`].
+/// `ln(num_classes)`; [`Error::Stopped`]; when features cannot be read.
 pub fn fit(
-    train: &FeatureMatrix,
-    valid: &FeatureMatrix,
+    train: &SplitFeatures,
+    valid: &SplitFeatures,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
     num_threads: usize,
@@ -140,8 +140,8 @@ pub fn fit(
 /// # Errors
 /// As [`fit`].
 pub fn fit_with_checkpoint(
-    train: &FeatureMatrix,
-    valid: &FeatureMatrix,
+    train: &SplitFeatures,
+    valid: &SplitFeatures,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
     num_threads: usize,
@@ -182,8 +182,8 @@ pub(super) fn on_threads<T: Send>(
 
 /// On the current threads of rayon.
 fn fit_here(
-    train: &FeatureMatrix,
-    valid: &FeatureMatrix,
+    train: &SplitFeatures,
+    valid: &SplitFeatures,
     num_classes: usize,
     hyperparameters: &Hyperparameters,
     mut kept: Option<&mut Kept>,
@@ -192,7 +192,7 @@ fn fit_here(
     let Hyperparameters { seed, batch_size, max_epochs, patience, learning_rate, .. } =
         *hyperparameters;
     let scaling = Scaling::of(train)?;
-    let num_samples = train.targets.len();
+    let num_samples = train.targets().len();
     let steps_per_epoch = num_samples.div_ceil(batch_size);
     let num_steps = max_epochs * steps_per_epoch;
     let mut optimizer = Adam::new(train, &scaling, num_classes, hyperparameters.l2_penalty);
@@ -220,15 +220,15 @@ fn fit_here(
         for batch in order.chunks(batch_size) {
             signals::check()?;
             rate = schedule::cosine(learning_rate, step, num_steps);
-            let targets: Vec<usize> = batch.iter().map(|&index| train.targets[index]).collect();
-            optimizer.step(batch, &targets, rate, &mut accumulator);
+            let targets: Vec<usize> = batch.iter().map(|&index| train.targets()[index]).collect();
+            optimizer.step(batch, &targets, rate, &mut accumulator)?;
             step += 1;
         }
         let epoch = Epoch {
             epoch: history.len() + 1,
             learning_rate: rate,
             train: accumulator.mean(),
-            valid: optimizer.evaluate(valid),
+            valid: optimizer.evaluate(valid)?,
         };
         on_epoch(&epoch)?;
         if !epoch.train.loss.is_finite() || !epoch.valid.loss.is_finite() {

@@ -68,7 +68,10 @@ impl<'a> Lbfgs<'a> {
     }
 
     /// Goes to another penalty, with what is known of the curvature.
-    pub(super) fn change_penalty(&mut self, l2_penalty: f64) {
+    ///
+    /// # Errors
+    /// Those of the objective.
+    pub(super) fn change_penalty(&mut self, l2_penalty: f64) -> Result<()> {
         let difference = l2_penalty - self.l2_penalty;
         self.l2_penalty = l2_penalty;
         self.curvature.change_penalty(difference);
@@ -77,20 +80,21 @@ impl<'a> Lbfgs<'a> {
             let squares = self.at.products(&[&self.at]);
             self.value += squares.iter().map(|[square, _]| 0.5 * difference * square).sum::<f64>();
         } else {
-            self.value = self.objective.evaluate(&self.at, l2_penalty, &mut self.gradient);
+            self.value = self.objective.evaluate(&self.at, l2_penalty, &mut self.gradient)?;
             self.num_passes += 1;
         }
         self.curvature.set_gradient(&self.gradient);
+        Ok(())
     }
 
     /// Descends. `on_step` is shown where each step led, while the step is remembered, and says whether to go on.
     ///
     /// # Errors
-    /// [`Error::Stopped`](crate::error::Error::Stopped)
+    /// [`Error::Stopped`](crate::error::Error::Stopped); those of the objective and of `on_step`.
     pub(super) fn minimize(
         &mut self,
         criterion: StoppingCriterion,
-        mut on_step: impl FnMut(&Vector) -> bool + Send,
+        mut on_step: impl FnMut(&Vector) -> Result<bool> + Send,
     ) -> Result<()> {
         for _ in 0..criterion.max_steps {
             let before = self.value;
@@ -102,7 +106,7 @@ impl<'a> Lbfgs<'a> {
                 curvature.remember(direction, next_gradient, gradient);
             };
             let (goes_on, ()) = rayon::join(|| on_step(at), remember);
-            if !goes_on || before - self.value < criterion.tolerance * self.value {
+            if !goes_on? || before - self.value < criterion.tolerance * self.value {
                 break;
             }
         }
@@ -121,7 +125,7 @@ impl<'a> Lbfgs<'a> {
         for _ in 0..MAX_TRIES {
             signals::check()?;
             let value =
-                self.objective.evaluate(&self.next, self.l2_penalty, &mut self.next_gradient);
+                self.objective.evaluate(&self.next, self.l2_penalty, &mut self.next_gradient)?;
             self.num_passes += 1;
             if value <= self.value + SUFFICIENT * length * slope {
                 swap(&mut self.at, &mut self.next);

@@ -8,6 +8,7 @@ use super::chunked_features::ChunkedFeatures;
 use super::packing;
 use super::softmax::subtract_target;
 use super::vector::{Add, Vector, dot};
+use crate::error::Result;
 use crate::kernels::gemm::{Epilogue, PackedWeights, gemm_of_first};
 use crate::kernels::gemm_transposed::{Panels, gemm_transposed};
 use crate::kernels::isa::Isa;
@@ -49,33 +50,50 @@ impl<'a> Objective<'a> {
 
     /// `mean cross-entropy + l2_penalty / 2 * |W|^2` at a point, whose gradient is written to
     /// `gradient`. The same bits for any number of threads.
-    pub(super) fn evaluate(&mut self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> f64 {
-        let loss = self.forward(at, &mut gradient.bias);
-        loss + 0.5 * l2_penalty * self.backward(at, l2_penalty, gradient)
+    ///
+    /// # Errors
+    /// When features cannot be read.
+    pub(super) fn evaluate(
+        &mut self,
+        at: &Vector,
+        l2_penalty: f64,
+        gradient: &mut Vector,
+    ) -> Result<f64> {
+        let loss = self.forward(at, &mut gradient.bias)?;
+        Ok(loss + 0.5 * l2_penalty * self.backward(at, l2_penalty, gradient)?)
     }
 
     /// The mean cross-entropy at a point.
-    pub(super) fn loss(&mut self, at: &Vector) -> f64 {
+    ///
+    /// # Errors
+    /// When features cannot be read.
+    pub(super) fn loss(&mut self, at: &Vector) -> Result<f64> {
         self.forward(at, &mut vec![0.0; self.num_classes])
     }
 
     /// The logits `[N, C]` at a point.
-    pub(super) fn logits(&self, at: &Vector) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// When features cannot be read.
+    pub(super) fn logits(&self, at: &Vector) -> Result<Vec<f32>> {
         let num_outputs = PackedWeights::zeros(self.isa, 0, self.num_classes).num_outputs();
-        let mut logits = Vec::new();
+        let (mut logits, mut buffer) = (Vec::new(), Vec::new());
         for chunk in 0..self.features.num_chunks() {
-            let padded = self.logits_of(at, chunk, num_outputs);
+            let padded = self.logits_of(at, chunk, num_outputs, &mut buffer)?;
             let rows = padded.chunks_exact(num_outputs);
             logits.extend(rows.flat_map(|row| &row[..self.num_classes]));
         }
-        logits
+        Ok(logits)
     }
 
     /// The measures at a point.
-    pub(super) fn measure(&self, at: &Vector) -> Metrics {
+    ///
+    /// # Errors
+    /// When features cannot be read.
+    pub(super) fn measure(&self, at: &Vector) -> Result<Metrics> {
         let mut measures = Accumulator::default();
-        measures.add(&self.logits(at), &self.features.targets);
-        measures.mean()
+        measures.add(&self.logits(at)?, &self.features.targets);
+        Ok(measures.mean())
     }
 
     /// How many of the features of a block the rows of a chunk may have.
@@ -84,8 +102,14 @@ impl<'a> Objective<'a> {
         features.end.min(end).saturating_sub(features.start)
     }
 
-    /// `[rows, num_outputs]` of a chunk.
-    fn logits_of(&self, at: &Vector, chunk: usize, num_outputs: usize) -> Vec<f32> {
+    /// `[rows, num_outputs]` of a chunk. Features may be read to `buffer`.
+    fn logits_of(
+        &self,
+        at: &Vector,
+        chunk: usize,
+        num_outputs: usize,
+        buffer: &mut Vec<f32>,
+    ) -> Result<Vec<f32>> {
         let mut logits = vec![0.0; self.features.rows(chunk).len() * num_outputs];
         for row in logits.chunks_exact_mut(num_outputs) {
             row[..self.num_classes].copy_from_slice(&at.bias);
@@ -95,28 +119,28 @@ impl<'a> Objective<'a> {
             if depth == 0 {
                 break;
             }
-            let rows = self.features.block(chunk, &features);
+            let rows = self.features.block(chunk, &features, buffer)?;
             let epilogue = Epilogue { bias: &[], add: true, relu: false };
             let ahead = self.features.after_in_chunk(chunk, &features);
             gemm_of_first(self.isa, &rows, depth, weights, epilogue, &mut logits, ahead);
         }
-        logits
+        Ok(logits)
     }
 
     /// The mean cross-entropy; leaves the gradients by the logits, and their sum, which is that by the
     /// bias.
-    fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> f64 {
+    fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> Result<f64> {
         let (isa, num_classes, num_samples) =
             (self.isa, self.num_classes, self.features.targets.len());
         let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
         // Of a triangle the last have most to do.
         let chunks = self.dealt(logit_gradients.iter_mut().enumerate().rev().collect());
-        let mut sums: Vec<(usize, f64, Vec<f32>)> = chunks
+        let sums: Result<Vec<(usize, f64, Vec<f32>)>> = chunks
             .into_par_iter()
             .with_max_len(1)
-            .map(|(chunk, packed)| {
+            .map_init(Vec::new, |buffer, (chunk, packed)| {
                 let num_outputs = packed.num_outputs();
-                let mut logits = self.logits_of(at, chunk, num_outputs);
+                let mut logits = self.logits_of(at, chunk, num_outputs, buffer)?;
                 let targets = &self.features.targets[self.features.rows(chunk)];
                 let mut loss = 0.0;
                 let mut bias_gradient = vec![0.0; num_classes];
@@ -129,22 +153,23 @@ impl<'a> Objective<'a> {
                     }
                     packed.set_row(row, logits);
                 }
-                (chunk, loss, bias_gradient)
+                Ok((chunk, loss, bias_gradient))
             })
             .collect();
-        sums.sort_by_key(|&(chunk, ..)| chunk);
         self.logit_gradients = logit_gradients;
+        let mut sums = sums?;
+        sums.sort_by_key(|&(chunk, ..)| chunk);
         bias_gradient.fill(0.0);
         let mut loss = 0.0;
         for (_, chunk_loss, gradients) in &sums {
             loss += chunk_loss;
             bias_gradient.iter_mut().zip(gradients).for_each(|(sum, value)| *sum += value);
         }
-        loss / num_samples as f64
+        Ok(loss / num_samples as f64)
     }
 
     /// The gradient by the weights, and the square of these.
-    fn backward(&self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> f64 {
+    fn backward(&self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> Result<f64> {
         // Of a triangle the first blocks have most to do.
         let mut parts = Vec::new();
         for ((features, at), gradient) in
@@ -160,31 +185,37 @@ impl<'a> Objective<'a> {
         }
         let parts = self.dealt(parts).into_par_iter().with_max_len(1);
         let squares = parts.map(|(features, outputs, at, out)| {
-            self.backward_of(&features, &outputs, out);
+            self.backward_of(&features, &outputs, out)?;
             let at = &at.values()[outputs.start * features.len()..][..out.len()];
             self.isa.run(Add { to: out, factor: l2_penalty as f32, values: at });
-            ((features.start, outputs.start), dot(self.isa, at, at))
+            Ok(((features.start, outputs.start), dot(self.isa, at, at)))
         });
-        let mut squares: Vec<_> = squares.collect();
+        let mut squares: Vec<_> = squares.collect::<Result<_>>()?;
         squares.sort_by_key(|(place, _)| *place);
-        squares.iter().map(|(_, square)| square).sum()
+        Ok(squares.iter().map(|(_, square)| square).sum())
     }
 
     /// The gradient of the cross-entropy by the weights of a block for some outputs.
-    fn backward_of(&self, features: &Range<usize>, outputs: &Range<usize>, out: &mut [f32]) {
-        let mut is_first = true;
+    fn backward_of(
+        &self,
+        features: &Range<usize>,
+        outputs: &Range<usize>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let (mut is_first, mut buffer) = (true, Vec::new());
         // The last rows have all the features.
         for chunk in (0..self.features.num_chunks()).rev() {
             let depth = self.depth(features, chunk);
             if depth == 0 {
                 break;
             }
-            let rows = self.features.block(chunk, features);
+            let rows = self.features.block(chunk, features, &mut buffer)?;
             let panels = Panels { weights: &self.logit_gradients[chunk], outputs: outputs.clone() };
             let ahead = self.features.after_in_block(chunk, features);
             gemm_transposed(self.isa, rows, depth, panels, !is_first, out, ahead);
             is_first = false;
         }
+        Ok(())
     }
 
     /// Parts of the work in their order; those of a triangle, of which the first have most to do, in one in

@@ -9,7 +9,8 @@ use super::packing;
 use super::scaling::Scaling;
 use super::softmax::subtract_target;
 use super::update::{Step, Update};
-use crate::features::FeatureMatrix;
+use crate::error::Result;
+use crate::features::SplitFeatures;
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use crate::kernels::gemm_transposed::gemm_transposed;
 use crate::kernels::isa::Isa;
@@ -28,7 +29,7 @@ const SUMMED_ROWS: usize = 8;
 /// few directions of the features have most of the variance.
 pub(super) struct Adam<'a> {
     isa: Isa,
-    train: &'a FeatureMatrix,
+    train: &'a SplitFeatures,
     scaling: &'a Scaling,
     num_classes: usize,
     l2_penalty: f32,
@@ -37,6 +38,8 @@ pub(super) struct Adam<'a> {
     bias: Parameters,
     /// Gradient by the logits, `[B, C]`.
     logit_gradients: PackedWeights,
+    /// For features of a batch that are on disk.
+    buffer: Vec<f32>,
 }
 
 /// Parameters with Adam's running means of their gradient and of its square.
@@ -78,13 +81,13 @@ struct Block {
 
 impl<'a> Adam<'a> {
     pub(super) fn new(
-        train: &'a FeatureMatrix,
+        train: &'a SplitFeatures,
         scaling: &'a Scaling,
         num_classes: usize,
         l2_penalty: f64,
     ) -> Self {
         let isa = Isa::fastest();
-        let blocks: Vec<Block> = packing::blocks(train.num_features)
+        let blocks: Vec<Block> = packing::blocks(train.num_features())
             .map(|features| {
                 let weights = PackedWeights::zeros(isa, features.len(), num_classes);
                 let zeros = vec![0.0; weights.values().len()];
@@ -110,22 +113,27 @@ impl<'a> Adam<'a> {
             blocks,
             bias,
             logit_gradients: PackedWeights::zeros(isa, 0, num_classes),
+            buffer: Vec::new(),
         }
     }
 
     /// One step on the rows `batch` of the train split. The logits from before it are added to `measures`.
+    ///
+    /// # Errors
+    /// When features cannot be read; nothing is changed then.
     pub(super) fn step(
         &mut self,
         batch: &[usize],
         targets: &[usize],
         rate: f64,
         measures: &mut Accumulator,
-    ) {
-        let (isa, train, scaling) = (self.isa, self.train, self.scaling);
+    ) -> Result<()> {
+        let (isa, scaling) = (self.isa, self.scaling);
+        let rows = self.train.gather(batch, &mut self.buffer)?;
         self.blocks
             .par_iter_mut()
             .with_max_len(1)
-            .for_each(|block| block.forward(isa, train, scaling, batch));
+            .for_each(|block| block.forward(isa, &rows, scaling));
         let (gradients, of_batch) = self.sum_logits(targets);
         measures.add_all(&of_batch);
         self.num_steps += 1;
@@ -135,6 +143,7 @@ impl<'a> Adam<'a> {
         self.blocks.par_iter_mut().for_each_init(Vec::new, |buffer, block| {
             block.backward(isa, gradients, l2_penalty, step, buffer);
         });
+        Ok(())
     }
 
     /// The parameters as they are.
@@ -185,7 +194,7 @@ impl<'a> Adam<'a> {
             weights
         });
         let weights: Vec<PackedWeights> = weights.collect();
-        let weight = packing::unpack(&weights, self.train.num_features, self.num_classes);
+        let weight = packing::unpack(&weights, self.train.num_features(), self.num_classes);
         Head { weight, bias: snapshot.bias.clone() }
     }
 
@@ -196,28 +205,35 @@ impl<'a> Adam<'a> {
     }
 
     /// The measures on a split as the parameters are.
-    pub(super) fn evaluate(&self, split: &FeatureMatrix) -> Metrics {
+    ///
+    /// # Errors
+    /// When features cannot be read.
+    pub(super) fn evaluate(&self, split: &SplitFeatures) -> Result<Metrics> {
         let (isa, num_classes) = (self.isa, self.num_classes);
-        let starts: Vec<usize> = (0..split.targets.len()).step_by(ROWS).collect();
-        let chunks = starts.into_par_iter().map_init(Vec::new, |rows, first| {
-            let num_rows = ROWS.min(split.targets.len() - first);
-            let mut logits = vec![0.0; num_rows * self.logit_gradients.num_outputs()];
+        let (targets, num_features) = (split.targets(), split.num_features());
+        let starts: Vec<usize> = (0..targets.len()).step_by(ROWS).collect();
+        let chunks = starts.into_par_iter().map_init(Default::default, |buffers, first| {
+            let (buffer, scaled) = buffers;
+            let end = targets.len().min(first + ROWS);
+            let rows = split.rows(first..end, buffer)?;
+            let mut logits = vec![0.0; (end - first) * self.logit_gradients.num_outputs()];
             for Block { features, weights, .. } in &self.blocks {
-                gather(split, self.scaling, first, num_rows, features.clone(), rows);
-                let rows = Contiguous { values: rows, row_len: features.len() };
+                let rows = rows.chunks_exact(num_features);
+                gather(rows, self.scaling, features.clone(), scaled);
+                let rows = Contiguous { values: scaled, row_len: features.len() };
                 let epilogue = Epilogue { bias: &[], add: true, relu: false };
                 gemm(isa, &rows, weights, epilogue, &mut logits);
             }
             let mut measures = Accumulator::default();
             let rows = logits.chunks_exact_mut(self.logit_gradients.num_outputs());
-            for (row, &target) in rows.zip(&split.targets[first..]) {
+            for (row, &target) in rows.zip(&targets[first..]) {
                 let row = &mut row[..num_classes];
                 row.iter_mut().zip(&self.bias.values).for_each(|(logit, bias)| *logit += bias);
                 measures.add(row, &[target]);
             }
-            measures
+            Ok(measures)
         });
-        sum(&chunks.collect::<Vec<_>>()).mean()
+        Ok(sum(&chunks.collect::<Result<Vec<_>>>()?).mean())
     }
 
     /// The gradient of the mean cross-entropy by the logits, `(softmax - one-hot) / B`, `[B, C]`, and the
@@ -276,19 +292,16 @@ impl<'a> Adam<'a> {
     }
 }
 
-/// Writes the scaled features of a block, of some rows, to `rows`.
-fn gather(
-    split: &FeatureMatrix,
+/// Writes the scaled features of a block, of some rows, to `scaled`.
+fn gather<'a>(
+    rows: impl ExactSizeIterator<Item = &'a [f32]>,
     scaling: &Scaling,
-    first: usize,
-    num_rows: usize,
     features: Range<usize>,
-    rows: &mut Vec<f32>,
+    scaled: &mut Vec<f32>,
 ) {
-    rows.resize(num_rows * features.len(), 0.0);
-    for (row, index) in rows.chunks_exact_mut(features.len()).zip(first..) {
-        let first = index * split.num_features + features.start;
-        scaling.apply(features.start, &split.values[first..first + features.len()], row);
+    scaled.resize(rows.len() * features.len(), 0.0);
+    for (out, row) in scaled.chunks_exact_mut(features.len()).zip(rows) {
+        scaling.apply(features.start, &row[features.clone()], out);
     }
 }
 
@@ -300,16 +313,11 @@ fn sum(parts: &[Accumulator]) -> Accumulator {
 }
 
 impl Block {
-    /// Gathers and scales this block's features of the batch, and multiplies them with its weights.
-    fn forward(&mut self, isa: Isa, train: &FeatureMatrix, scaling: &Scaling, batch: &[usize]) {
-        let len = self.features.len();
-        self.rows.resize(batch.len() * len, 0.0);
-        self.logits.resize(batch.len() * self.weights.num_outputs(), 0.0);
-        for (row, &index) in self.rows.chunks_exact_mut(len).zip(batch) {
-            let first = index * train.num_features + self.features.start;
-            scaling.apply(self.features.start, &train.values[first..first + len], row);
-        }
-        let rows = Contiguous { values: &self.rows, row_len: len };
+    /// Gathers and scales this block's features of a batch's rows, and multiplies them with its weights.
+    fn forward(&mut self, isa: Isa, rows: &[&[f32]], scaling: &Scaling) {
+        self.logits.resize(rows.len() * self.weights.num_outputs(), 0.0);
+        gather(rows.iter().copied(), scaling, self.features.clone(), &mut self.rows);
+        let rows = Contiguous { values: &self.rows, row_len: self.features.len() };
         let epilogue = Epilogue { bias: &[], add: false, relu: false };
         gemm(isa, &rows, &self.weights, epilogue, &mut self.logits);
     }

@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use super::scaling::Scaling;
 use super::vector::{Add, dot};
-use crate::features::FeatureMatrix;
+use crate::error::Result;
+use crate::features::{FeatureMatrix, SplitFeatures};
 use crate::kernels::gemm::{Contiguous, Epilogue, PackedWeights, gemm};
 use crate::kernels::isa::Isa;
 use crate::model::head::Head;
@@ -38,13 +39,16 @@ pub(super) struct RowSpace {
 
 impl RowSpace {
     /// `None` where the train images are not far fewer than the features.
-    pub(super) fn of(train: &FeatureMatrix, scaling: &Scaling) -> Option<Self> {
-        let (num_samples, num_features) = (train.targets.len(), train.num_features);
+    ///
+    /// # Errors
+    /// When features cannot be read.
+    pub(super) fn of(train: &SplitFeatures, scaling: &Scaling) -> Result<Option<Self>> {
+        let (num_samples, num_features) = (train.targets().len(), train.num_features());
         if num_samples as f64 > MAX_SHARE * num_features as f64 {
-            return None;
+            return Ok(None);
         }
         let isa = Isa::fastest();
-        let scaled = scaled(train, scaling);
+        let scaled = scaled(train.rows(0..num_samples, &mut Vec::new())?, scaling);
         let columns = Columns::of(isa, &scaled, num_features);
         let products = columns.inner_products(isa, &scaled);
         let Factor { spanning, rows } = factor(isa, &products, num_samples);
@@ -58,7 +62,7 @@ impl RowSpace {
             || {
                 for image in spanning.iter().copied().chain(others) {
                     let row = &rows[image * num_samples..][..num_coordinates];
-                    coordinates.push(row, train.targets[image]);
+                    coordinates.push(row, train.targets()[image]);
                 }
             },
             || {
@@ -67,7 +71,7 @@ impl RowSpace {
                 }
             },
         );
-        Some(RowSpace { isa, num_features, coordinates, spanning, images, columns })
+        Ok(Some(RowSpace { isa, num_features, coordinates, spanning, images, columns }))
     }
 
     /// Of the train images, `[N, R]`, in an order of their own: none has coordinates past the one that
@@ -77,16 +81,22 @@ impl RowSpace {
     }
 
     /// The coordinates `[N, R]` of other images, less what of them lies outside the space.
+    ///
+    /// # Errors
+    /// When features cannot be read.
     pub(super) fn coordinates_of(
         &self,
-        images: &FeatureMatrix,
+        images: &SplitFeatures,
         scaling: &Scaling,
-    ) -> FeatureMatrix {
-        FeatureMatrix {
-            num_features: self.coordinates.num_features,
-            values: self.project_rows(&scaled(images, scaling)),
-            targets: images.targets.clone(),
-        }
+    ) -> Result<FeatureMatrix> {
+        let num_features = self.coordinates.num_features;
+        let targets = images.targets().to_vec();
+        let mut values = Vec::with_capacity(targets.len() * num_features);
+        images.for_each_chunk(PROJECTED_ROWS, |rows, _| {
+            values.extend(self.project_rows(&scaled(rows, scaling)));
+            Ok(())
+        })?;
+        Ok(FeatureMatrix { num_features, values, targets })
     }
 
     /// The part within the space of a head for scaled features: the same logits for all train images.
@@ -151,13 +161,13 @@ impl RowSpace {
     }
 }
 
-/// `[N, F]`, row by row.
-fn scaled(images: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
-    let mut scaled = vec![0.0; images.values.len()];
-    let rows = images.values.par_chunks_exact(images.num_features);
+/// Of rows `[N, F]`.
+fn scaled(rows: &[f32], scaling: &Scaling) -> Vec<f32> {
+    let num_features = scaling.num_features();
+    let mut scaled = vec![0.0; rows.len()];
     scaled
-        .par_chunks_exact_mut(images.num_features)
-        .zip(rows)
+        .par_chunks_exact_mut(num_features)
+        .zip(rows.par_chunks_exact(num_features))
         .for_each(|(scaled, row)| scaling.apply(0, row, scaled));
     scaled
 }
@@ -166,6 +176,8 @@ fn scaled(images: &FeatureMatrix, scaling: &Scaling) -> Vec<f32> {
 const GROUP: usize = 48;
 /// Rows that one thread multiplies at a time: a multiple of the kernels' 12.
 const ROWS: usize = 24;
+/// Rows of other images that are projected at a time: a multiple of these.
+const PROJECTED_ROWS: usize = 960;
 
 /// Images as the right matrix of products, `[F, N]`.
 struct Columns {
@@ -335,8 +347,8 @@ mod tests {
     #[test]
     fn coordinates_keep_the_inner_products_of_the_images() {
         let train = images(40);
-        let scaling = Scaling::of(&train).unwrap();
-        let space = RowSpace::of(&train, &scaling).unwrap();
+        let scaling = Scaling::of(&train.clone().into()).unwrap();
+        let space = RowSpace::of(&train.clone().into(), &scaling).unwrap().unwrap();
         // One direction fewer for the mean, and one for the copy.
         assert_eq!(space.coordinates().num_features, 38);
         let coordinates = space.coordinates();
@@ -353,8 +365,8 @@ mod tests {
     #[test]
     fn a_projected_head_gives_the_train_images_their_logits_with_the_least_weights() {
         let train = images(40);
-        let scaling = Scaling::of(&train).unwrap();
-        let space = RowSpace::of(&train, &scaling).unwrap();
+        let scaling = Scaling::of(&train.clone().into()).unwrap();
+        let space = RowSpace::of(&train.clone().into(), &scaling).unwrap().unwrap();
         let head = head();
         let projected = space.project(&head);
         let scaled = ordered(&train, &scaling, &space);
@@ -372,17 +384,18 @@ mod tests {
     #[test]
     fn many_images_are_left_as_they_are() {
         let train = images(NUM_FEATURES / 2 + 1);
-        assert!(RowSpace::of(&train, &Scaling::of(&train).unwrap()).is_none());
+        let train = SplitFeatures::from(train);
+        assert!(RowSpace::of(&train, &Scaling::of(&train).unwrap()).unwrap().is_none());
     }
 
     #[test]
     fn the_same_bits_for_any_number_of_threads() {
         let train = images(70);
-        let scaling = Scaling::of(&train).unwrap();
+        let scaling = Scaling::of(&train.clone().into()).unwrap();
         let on_threads = |num_threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build().unwrap();
             pool.install(|| {
-                let space = RowSpace::of(&train, &scaling).unwrap();
+                let space = RowSpace::of(&train.clone().into(), &scaling).unwrap().unwrap();
                 let lifted = space.lift(&space.project(&head()));
                 (space.coordinates, lifted)
             })

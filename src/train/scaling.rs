@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::model::head::Head;
 
 /// A feature whose deviation is less than this part of the root of the mean variance is divided by
@@ -25,9 +25,9 @@ pub(super) struct Scaling {
 }
 
 impl Scaling {
-    pub(super) fn of(train: &FeatureMatrix) -> Result<Self> {
-        let mean = means(train, &vec![0.0; train.num_features], |value| value);
-        let variance = means(train, &mean, |difference| difference * difference);
+    pub(super) fn of(train: &SplitFeatures) -> Result<Self> {
+        let mean = means(train, &vec![0.0; train.num_features()], |value| value)?;
+        let variance = means(train, &mean, |difference| difference * difference)?;
         let mean_variance = variance.iter().sum::<f64>() / variance.len() as f64;
         let mean_square = mean.iter().map(|value| value * value).sum::<f64>() / mean.len() as f64;
         // Rounding alone leaves some 1e-32; features of f32 that differ at all leave far more.
@@ -48,6 +48,11 @@ impl Scaling {
             factor: deviation.iter().map(|deviation| (1.0 / deviation) as f32).collect(),
             deviation,
         })
+    }
+
+    /// F
+    pub(super) fn num_features(&self) -> usize {
+        self.mean.len()
     }
 
     /// Writes centred and scaled features to `out`, both from the feature `first` on.
@@ -95,27 +100,38 @@ impl Scaling {
 
 /// Features that one thread goes through at once.
 const FEATURES: usize = 256;
+/// Rows that are gone through at once.
+const ROWS: usize = 256;
 
 /// For each feature, the mean over all rows of `term(value - origin)`.
-fn means(train: &FeatureMatrix, origin: &[f64], term: impl Fn(f64) -> f64 + Sync) -> Vec<f64> {
-    let num_samples = train.targets.len().max(1) as f64;
-    let mut means = vec![0.0f64; train.num_features];
-    let parts = means.par_chunks_mut(FEATURES).zip(origin.par_chunks(FEATURES)).enumerate();
-    parts.for_each(|(part, (means, origin))| {
-        for row in train.rows() {
-            let values = &row[part * FEATURES..];
-            for ((mean, origin), &value) in means.iter_mut().zip(origin).zip(values) {
-                *mean += term(f64::from(value) - origin);
+fn means(
+    train: &SplitFeatures,
+    origin: &[f64],
+    term: impl Fn(f64) -> f64 + Sync,
+) -> Result<Vec<f64>> {
+    let num_samples = train.targets().len().max(1) as f64;
+    let num_features = train.num_features();
+    let mut means = vec![0.0f64; num_features];
+    train.for_each_chunk(ROWS, |rows, _| {
+        let parts = means.par_chunks_mut(FEATURES).zip(origin.par_chunks(FEATURES)).enumerate();
+        parts.for_each(|(part, (means, origin))| {
+            for row in rows.chunks_exact(num_features) {
+                let values = &row[part * FEATURES..];
+                for ((mean, origin), &value) in means.iter_mut().zip(origin).zip(values) {
+                    *mean += term(f64::from(value) - origin);
+                }
             }
-        }
-        means.iter_mut().for_each(|mean| *mean /= num_samples);
-    });
-    means
+        });
+        Ok(())
+    })?;
+    means.iter_mut().for_each(|mean| *mean /= num_samples);
+    Ok(means)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::FeatureMatrix;
 
     #[test]
     fn a_folded_head_gives_the_logits_of_the_scaled_features_and_is_unfolded_again() {
@@ -124,7 +140,7 @@ mod tests {
         for (index, row) in [[0.0, 2.0, 5.0], [1.0, 6.0, 5.0], [5.0, 4.0, 5.0]].iter().enumerate() {
             train.push(row, index);
         }
-        let scaling = Scaling::of(&train).unwrap();
+        let scaling = Scaling::of(&train.clone().into()).unwrap();
         let head = Head { weight: vec![1.0, -2.0, 3.0, 0.5, 4.0, -1.0], bias: vec![0.25, -3.0] };
         let folded = scaling.fold_into(&head);
         for row in train.rows() {

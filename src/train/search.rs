@@ -19,7 +19,7 @@ use super::stacking;
 use super::temperature;
 use crate::error::Result;
 use crate::evaluate::evaluate;
-use crate::features::FeatureMatrix;
+use crate::features::SplitFeatures;
 use crate::metrics::Metrics;
 use crate::run::heap;
 
@@ -68,29 +68,29 @@ pub struct Search {
 /// The result does not depend on `num_threads`.
 ///
 /// # Errors
-/// [`Error::Stopped`](crate::error::Error::Stopped); those of the scaling.
+/// [`Error::Stopped`](crate::error::Error::Stopped); those of the scaling; when features cannot be read.
 pub fn choose_penalty(
     fitted: &mut Fitted,
-    train: FeatureMatrix,
-    valid: FeatureMatrix,
+    train: SplitFeatures,
+    valid: SplitFeatures,
     hyperparameters: &Hyperparameters,
     penalties: &[f64],
     num_threads: usize,
 ) -> Result<(Option<Search>, Metrics)> {
     if penalties.is_empty() {
-        return Ok((None, evaluate(&fitted.head, &train)));
+        return Ok((None, evaluate(&fitted.head, &train)?));
     }
-    if valid.targets.len() < MIN_VALID {
+    if valid.targets().len() < MIN_VALID {
         log::warn!(
             "valid has {} images, fewer than {MIN_VALID}: too few to choose the L2 penalty on",
-            valid.targets.len()
+            valid.targets().len()
         );
-        return Ok((None, evaluate(&fitted.head, &train)));
+        return Ok((None, evaluate(&fitted.head, &train)?));
     }
     on_threads(num_threads, || {
         let scaling = Scaling::of(&train)?;
-        let valid_targets = valid.targets.clone();
-        let space = Space::of(train, valid, &scaling);
+        let valid_targets = valid.targets().to_vec();
+        let space = Space::of(train, valid, &scaling)?;
         let num_classes = fitted.head.num_classes();
         let num_logits = valid_targets.len() * num_classes;
         let mut climb = Climb::new(fitted, &space, hyperparameters.l2_penalty, num_logits);
@@ -98,8 +98,11 @@ pub fn choose_penalty(
         let origin = climb.descent.at().clone();
         let (greater, smaller) = around(penalties, hyperparameters.l2_penalty);
         // A greater penalty makes a head less sure of itself.
-        let [likely, other] =
-            if climb.is_too_sure(&valid_targets) { [greater, smaller] } else { [smaller, greater] };
+        let [likely, other] = if climb.is_too_sure(&valid_targets)? {
+            [greater, smaller]
+        } else {
+            [smaller, greater]
+        };
         if climb.go(&likely, first)? >= first {
             climb.descent.go_to(origin);
             climb.go(&other, first)?;
@@ -118,14 +121,16 @@ pub fn choose_penalty(
             if valid_targets.len() >= stacking::MIN_IMAGES {
                 // The logits of all points take the place of the descent.
                 heap::trim();
-                let logits: Vec<_> = points.par_iter().map(|at| valid.logits(at)).collect();
+                let logits = points.par_iter().map(|at| valid.logits(at));
+                let logits: Vec<_> = logits.collect::<Result<_>>()?;
                 stacking::lower_loss(weights, &logits, &valid_targets);
             }
-        });
+            Ok(())
+        })?;
         let mut search = Search { chosen: None, num_averaged: 0, candidates };
         let mut chosen = None;
         if let Some((l2_penalty, at, num_points)) = mean {
-            let valid_loss = valid.loss(&at);
+            let valid_loss = valid.loss(&at)?;
             if valid_loss < fitted.valid_loss {
                 (search.chosen, search.num_averaged) = (Some(l2_penalty), num_points);
                 (fitted.head, fitted.valid_loss) = (space.head(&at), valid_loss);
@@ -133,7 +138,7 @@ pub fn choose_penalty(
             }
         }
         let at = chosen.unwrap_or_else(|| space.point(&fitted.head));
-        Ok((Some(search), space.train_objective(num_classes).measure(&at)))
+        Ok((Some(search), space.train_objective(num_classes).measure(&at)?))
     })
 }
 
@@ -177,9 +182,9 @@ impl<'a> Climb<'a> {
 
     /// Whether the probabilities of the best optimum on valid, of these targets, are too near to 0 and 1. Those of
     /// one that was given up are: the loss has risen there while that on train has fallen.
-    fn is_too_sure(&self, targets: &[usize]) -> bool {
-        let best = self.best_optimum.as_ref();
-        best.is_none_or(|best| temperature::is_above_1(&self.valid.logits(&best.at), targets))
+    fn is_too_sure(&self, targets: &[usize]) -> Result<bool> {
+        let Some(best) = &self.best_optimum else { return Ok(true) };
+        Ok(temperature::is_above_1(&self.valid.logits(&best.at)?, targets))
     }
 
     /// The validation loss of the optimum for a penalty. Infinite where the way to it was given up; the best
@@ -187,16 +192,19 @@ impl<'a> Climb<'a> {
     fn visit(&mut self, l2_penalty: f64, criterion: StoppingCriterion) -> Result<f64> {
         let Climb { descent, valid, candidates, best_optimum, best_points, .. } = self;
         let before = descent.num_passes;
-        descent.change_penalty(l2_penalty);
+        descent.change_penalty(l2_penalty)?;
         let (mut reached, mut given_up) = (None, false);
         descent.minimize(criterion, |at| {
-            let loss = valid.loss(at);
+            let loss = valid.loss(at)?;
             best_points.offer(l2_penalty, loss, at);
             reached = Some(loss);
             given_up = best_points.best().is_some_and(|best| loss > GIVEN_UP * best.valid_loss);
-            !given_up
+            Ok(!given_up)
         })?;
-        let valid_loss = reached.unwrap_or_else(|| valid.loss(descent.at()));
+        let valid_loss = match reached {
+            Some(loss) => loss,
+            None => valid.loss(descent.at())?,
+        };
         let num_passes = descent.num_passes - before;
         candidates.push(Candidate { l2_penalty, valid_loss, given_up, num_passes });
         if given_up {

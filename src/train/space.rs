@@ -6,7 +6,8 @@ use super::objective::{LOSS_ROWS, Objective, ROWS, TRIANGLE_ROWS};
 use super::row_space::RowSpace;
 use super::scaling::Scaling;
 use super::vector::Vector;
-use crate::features::FeatureMatrix;
+use crate::error::Result;
+use crate::features::SplitFeatures;
 use crate::model::head::Head;
 
 /// Points stand for heads on plain features.
@@ -22,23 +23,34 @@ pub(super) struct Space<'a> {
 
 impl<'a> Space<'a> {
     /// `scaling` is that of `train`.
-    pub(super) fn of(train: FeatureMatrix, valid: FeatureMatrix, scaling: &'a Scaling) -> Self {
-        let num_features = train.num_features;
-        let Some(rows) = RowSpace::of(&train, scaling) else {
+    ///
+    /// # Errors
+    /// When features cannot be read, or those of a large split not be written to the disk in another order.
+    pub(super) fn of(
+        train: SplitFeatures,
+        valid: SplitFeatures,
+        scaling: &'a Scaling,
+    ) -> Result<Self> {
+        let num_features = train.num_features();
+        let Some(rows) = RowSpace::of(&train, scaling)? else {
             return Space::of_features(train, valid, scaling);
         };
-        let valid = rows.coordinates_of(&valid, scaling);
-        let train = ChunkedFeatures::new(rows.coordinates().clone(), None, TRIANGLE_ROWS);
-        let valid = ChunkedFeatures::new(valid, None, LOSS_ROWS);
-        Space { scaling, num_features, train, valid, rows: Some(rows) }
+        let valid = rows.coordinates_of(&valid, scaling)?;
+        let train = ChunkedFeatures::new(rows.coordinates().clone().into(), None, TRIANGLE_ROWS)?;
+        let valid = ChunkedFeatures::new(valid.into(), None, LOSS_ROWS)?;
+        Ok(Space { scaling, num_features, train, valid, rows: Some(rows) })
     }
 
     /// Of all directions.
-    fn of_features(train: FeatureMatrix, valid: FeatureMatrix, scaling: &'a Scaling) -> Self {
-        let num_features = train.num_features;
-        let train = ChunkedFeatures::new(train, Some(scaling), ROWS);
-        let valid = ChunkedFeatures::new(valid, Some(scaling), LOSS_ROWS);
-        Space { scaling, num_features, train, valid, rows: None }
+    fn of_features(
+        train: SplitFeatures,
+        valid: SplitFeatures,
+        scaling: &'a Scaling,
+    ) -> Result<Self> {
+        let num_features = train.num_features();
+        let train = ChunkedFeatures::new(train, Some(scaling), ROWS)?;
+        let valid = ChunkedFeatures::new(valid, Some(scaling), LOSS_ROWS)?;
+        Ok(Space { scaling, num_features, train, valid, rows: None })
     }
 
     /// What is minimized.
@@ -78,6 +90,7 @@ mod tests {
 
     use super::*;
     use crate::evaluate::evaluate;
+    use crate::features::FeatureMatrix;
     use crate::train::lbfgs::{Lbfgs, StoppingCriterion};
 
     #[test]
@@ -93,13 +106,13 @@ mod tests {
                     .collect();
                 split.push(&row, target);
             }
-            split
+            SplitFeatures::from(split)
         };
         let (train, valid) = (images(num_images), images(30));
         let scaling = Scaling::of(&train).unwrap();
-        let few = Space::of(train.clone(), valid.clone(), &scaling);
+        let few = Space::of(train.clone(), valid.clone(), &scaling).unwrap();
         assert!(few.rows.is_some());
-        let many = Space::of_features(train, valid.clone(), &scaling);
+        let many = Space::of_features(train, valid.clone(), &scaling).unwrap();
         let weight = (0..num_classes * num_features).map(|_| rng.random_range(-0.1..0.1)).collect();
         let start = Head { weight, bias: vec![0.0; num_classes] };
         let [found, expected] = [few, many].map(|space| {
@@ -107,12 +120,12 @@ mod tests {
                 Lbfgs::new(space.train_objective(num_classes), 0.0, space.point(&start));
             let criterion = StoppingCriterion { tolerance: 1e-9, max_steps: 40 };
             for _ in 0..5 {
-                descent.change_penalty(1e-2);
-                descent.minimize(criterion, |_| true).unwrap();
+                descent.change_penalty(1e-2).unwrap();
+                descent.minimize(criterion, |_| Ok(true)).unwrap();
             }
             let head = space.head(descent.at());
-            let loss = space.valid_objective(num_classes).loss(descent.at());
-            let of_head = evaluate(&head, &valid).loss;
+            let loss = space.valid_objective(num_classes).loss(descent.at()).unwrap();
+            let of_head = evaluate(&head, &valid).unwrap().loss;
             assert!((loss - of_head).abs() < 1e-4 * of_head, "{loss} {of_head}");
             head
         });

@@ -1,6 +1,7 @@
 //! The temperature at which a head's probabilities can be believed.
 
-use crate::features::FeatureMatrix;
+use crate::error::Result;
+use crate::features::SplitFeatures;
 use crate::metrics::softmax;
 use crate::model::head::Head;
 
@@ -10,15 +11,28 @@ const RANGE: [f64; 2] = [0.25, 8.0];
 const MIN_VALID: usize = 50;
 /// Halvings of the interval of log temperatures, which leave less than 1e-8 of it.
 const NUM_HALVINGS: usize = 30;
+/// Rows per matrix product.
+const ROWS: usize = 256;
 
 /// The temperature `T` at which `softmax(logits / T)` has the lowest mean cross-entropy on a split
 /// that the head was not fitted on (Guo et al. 2017), from 0.25 to 8; `None` when the split has fewer
 /// than 50 images.
 ///
 /// The loss is convex in `1 / T`: where its derivative changes sign is the one minimum.
-pub fn fit(head: &Head, valid: &FeatureMatrix) -> Option<f64> {
-    (valid.targets.len() >= MIN_VALID)
-        .then(|| lowest(&head.pack().logits(&valid.values), &valid.targets))
+///
+/// # Errors
+/// When features cannot be read.
+pub fn fit(head: &Head, valid: &SplitFeatures) -> Result<Option<f64>> {
+    if valid.targets().len() < MIN_VALID {
+        return Ok(None);
+    }
+    let head = head.pack();
+    let mut logits = Vec::new();
+    valid.for_each_chunk(ROWS, |rows, _| {
+        logits.extend(head.logits(rows));
+        Ok(())
+    })?;
+    Ok(Some(lowest(&logits, valid.targets())))
 }
 
 /// Whether the temperature for logits `[N, C]` is above 1; not where there are too few images for one.
@@ -62,6 +76,7 @@ pub fn probabilities(logits: &[f32], temperature: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::FeatureMatrix;
 
     #[test]
     fn probabilities_at_the_temperature_are_the_frequencies() {
@@ -97,8 +112,8 @@ mod tests {
         let head = Head { weight: vec![1.0, 0.0], bias: vec![0.0, 0.0] };
         let mut valid = FeatureMatrix::new(1);
         (0..MIN_VALID - 1).for_each(|_| valid.push(&[1.0], 0));
-        assert_eq!(fit(&head, &valid), None);
+        assert_eq!(fit(&head, &valid.clone().into()).unwrap(), None);
         valid.push(&[1.0], 1);
-        assert!(fit(&head, &valid).is_some());
+        assert!(fit(&head, &valid.into()).unwrap().is_some());
     }
 }
