@@ -1,10 +1,15 @@
 //! The fit of the head against scikit-learn, on features that Python wrote.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use ec2train::Error;
+use ec2train::config::NUM_FEATURES;
 use ec2train::evaluate::evaluate;
+use ec2train::features::recipe::Recipe;
+use ec2train::features::store::FeatureStore;
 use ec2train::features::{FeatureMatrix, SplitFeatures};
 use ec2train::model::head::Head;
 use ec2train::model::state_dict::{StateDict, TensorData};
@@ -12,6 +17,8 @@ use ec2train::run::signals::StopReason;
 use ec2train::train::checkpoint::Checkpoint;
 use ec2train::train::fit::{Epoch, Fitted, Hyperparameters, fit, fit_with_checkpoint};
 use ec2train::train::search::{Search, choose_penalty};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 struct Golden {
     train: FeatureMatrix,
@@ -410,38 +417,46 @@ fn a_few_validation_images_choose_nothing() {
 }
 
 #[test]
-fn features_on_disk_give_the_bits_of_those_in_memory() {
-    let golden = Golden::load();
+fn features_in_the_store_give_the_bits_of_those_in_memory() {
+    // More than half as many images as features: the fit goes through the features themselves.
+    let (num_train, num_classes) = (NUM_FEATURES / 2 + 30, 7);
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut drawn = |num_images| {
+        let mut split = FeatureMatrix::new(NUM_FEATURES);
+        for target in (0..num_classes).cycle().take(num_images) {
+            let raised = |feature| if feature % 50 == target { 0.3 } else { 0.0 };
+            let row: Vec<f32> =
+                (0..NUM_FEATURES).map(|it| rng.random_range(0.0..1.0) + raised(it)).collect();
+            split.push(&row, target);
+        }
+        split
+    };
+    let (train, valid) = (drawn(num_train), drawn(100));
     let dir = tempfile::tempdir().unwrap();
-    let on_disk = |matrix: &FeatureMatrix| {
-        let len = matrix.num_features;
-        let read = |row: usize, out: &mut [f32]| {
-            out.copy_from_slice(&matrix.values[row * len..][..len]);
-            true
-        };
-        let targets = matrix.targets.clone();
-        SplitFeatures::collect(len, targets, dir.path(), 0, read).unwrap().unwrap()
+    let recipe =
+        Recipe { transform: 1.into(), weights_sha256: "0".repeat(64), engine: "test".into() };
+    let store = Arc::new(FeatureStore::open(dir.path(), &recipe).unwrap());
+    let stored = |split: &FeatureMatrix, view: u32| {
+        let contents = (0..split.targets.len()).map(|row| blake3::hash(&row.to_le_bytes()));
+        let rows: Vec<_> = contents.map(|content| (content, view)).collect();
+        for (values, (content, view)) in split.rows().zip(&rows) {
+            store.append(content, *view, values).unwrap();
+        }
+        SplitFeatures::of(&store, rows, split.targets.clone(), 0).unwrap()
     };
-    let num_classes = golden.number("num_classes") as usize;
-    let hyperparameters = Hyperparameters { max_epochs: 5, ..golden.to_the_end() };
+    let hyperparameters = Hyperparameters { max_epochs: 2, ..Hyperparameters::default() };
     let run = |train: SplitFeatures, valid: SplitFeatures| {
-        let mut fitted = fit(&train, &valid, num_classes, &hyperparameters, 2, |_| Ok(())).unwrap();
+        let on_epoch = |_: &Epoch| Ok(());
+        let mut fitted = fit(&train, &valid, num_classes, &hyperparameters, 2, on_epoch).unwrap();
         let epochs = fitted.head.clone();
-        let (search, of_train) = choose_penalty(
-            &mut fitted,
-            train.clone(),
-            valid.clone(),
-            &hyperparameters,
-            &[1e-2, 3e-2, 1e-1],
-            2,
-        )
-        .unwrap();
-        let measures = [&train, &valid].map(|split| evaluate(&fitted.head, split).unwrap());
-        (epochs, fitted.head, fitted.history, search, of_train, measures)
+        let measures = [&train, &valid].map(|split| evaluate(&epochs, split).unwrap());
+        let found =
+            choose_penalty(&mut fitted, train, valid, &hyperparameters, &[1e-3], 2).unwrap();
+        (epochs, fitted.head, fitted.history, found, measures)
     };
-    let (train, valid) = golden.splits();
-    let expected = run(train, valid);
-    let (train, valid) = (on_disk(&golden.train), on_disk(&golden.valid));
-    assert!(matches!(train, SplitFeatures::File(_)));
-    assert!(run(train, valid) == expected);
+    let (stored_train, stored_valid) = (stored(&train, 0), stored(&valid, 1));
+    assert!(matches!(stored_train, SplitFeatures::Stored(_)));
+    assert!(run(stored_train, stored_valid) == run(train.into(), valid.into()));
+    let files = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(files, 1, "the store alone");
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ec2train::config::{FEATURES_IN_MEMORY_BYTES, L2_PENALTIES};
+use ec2train::config::L2_PENALTIES;
 use ec2train::evaluate::evaluate;
-use ec2train::features::SplitFeatures;
+use ec2train::features::{FeatureMatrix, SplitFeatures};
 use ec2train::model::state_dict::StateDict;
 use ec2train::train::fit::{Hyperparameters, fit};
 use ec2train::train::search::choose_penalty;
@@ -19,18 +19,12 @@ fn main() -> Result<()> {
     let path = arguments.next().context("name the file of features")?;
     let num_threads = arguments.next().map_or(Ok(2), |text| text.parse())?;
     let tensors = StateDict::load(Path::new(&path))?;
-    let temp_dir = std::env::temp_dir();
     let split = |name: &str| -> Result<SplitFeatures> {
         let values = tensors.get(name).with_context(|| format!("{path} lacks {name}"))?;
         let targets = tensors.get(&format!("{name}_targets")).context("no targets")?;
         let targets = targets.to_f32().into_iter().map(|target| target as usize).collect();
-        let (len, values) = (values.shape[1], values.to_f32());
-        let read = |row: usize, out: &mut [f32]| {
-            out.copy_from_slice(&values[row * len..][..len]);
-            true
-        };
-        SplitFeatures::collect(len, targets, &temp_dir, FEATURES_IN_MEMORY_BYTES, read)?
-            .context("no features")
+        let (num_features, values) = (values.shape[1], values.to_f32());
+        Ok(FeatureMatrix { num_features, values, targets }.into())
     };
     let (train, valid, test) = (split("train")?, split("valid")?, split("test")?);
     let num_classes = train.targets().iter().max().map_or(0, |last| last + 1);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use rayon::prelude::*;
@@ -30,7 +31,7 @@ pub enum Collected {
 /// The store of one recipe with what was last found in each file.
 #[derive(Debug)]
 pub struct Collection {
-    store: FeatureStore,
+    store: Arc<FeatureStore>,
     activations: Option<ActivationStore>,
     index: FileIndex,
 }
@@ -45,7 +46,7 @@ impl Collection {
             || FeatureStore::open(dir, recipe),
             || FileIndex::open(&dir.join(INDEX_FILE)),
         );
-        Ok(Collection { store: store?, activations: None, index: index? })
+        Ok(Collection { store: Arc::new(store?), activations: None, index: index? })
     }
 
     /// The same, with layer4's input beside the features of each view.
@@ -57,9 +58,14 @@ impl Collection {
         Ok(Collection { activations: Some(ActivationStore::open(dir, recipe)?), ..collection })
     }
 
-    /// The stores of features and of layer4's inputs, where that was opened.
-    pub fn into_stores(self) -> (FeatureStore, Option<ActivationStore>) {
-        (self.store, self.activations)
+    /// The store of features.
+    pub fn store(&self) -> &Arc<FeatureStore> {
+        &self.store
+    }
+
+    /// The store of layer4's inputs, where that was opened.
+    pub fn into_activations(self) -> Option<ActivationStore> {
+        self.activations
     }
 
     /// What `num_views` images and views take on disk.

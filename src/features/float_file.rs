@@ -26,14 +26,6 @@ impl FloatFile {
         Ok(FloatFile { file, dir: dir.to_path_buf() })
     }
 
-    /// An empty file on the same disk.
-    ///
-    /// # Errors
-    /// As [`FloatFile::create`].
-    pub fn create_beside(&self) -> Result<Self> {
-        FloatFile::create(&self.dir)
-    }
-
     /// Writes `values` from the value with the number `first` on. Several threads may write elsewhere.
     ///
     /// # Errors
@@ -49,17 +41,10 @@ impl FloatFile {
     /// [`Error::Io`] with the folder: the disk fails, or they were not written.
     pub fn read<'a>(&self, range: Range<usize>, buffer: &'a mut Vec<f32>) -> Result<&'a [f32]> {
         buffer.resize(range.len(), 0.0);
-        self.read_to(range.start, buffer)?;
+        let bytes = bytemuck::cast_slice_mut(buffer.as_mut_slice());
+        let read = self.file.read_exact_at(bytes, byte_offset(range.start));
+        read.map_err(Error::io(Action::Read, &self.dir))?;
         Ok(buffer)
-    }
-
-    /// Fills `values` with those from the number `first` on.
-    ///
-    /// # Errors
-    /// As [`FloatFile::read`].
-    pub fn read_to(&self, first: usize, values: &mut [f32]) -> Result<()> {
-        let read = self.file.read_exact_at(bytemuck::cast_slice_mut(values), byte_offset(first));
-        read.map_err(Error::io(Action::Read, &self.dir))
     }
 }
 

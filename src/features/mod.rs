@@ -15,4 +15,4 @@ pub mod store;
 pub use activations::ActivationSplit;
 pub use float_file::FloatFile;
 pub use matrix::FeatureMatrix;
-pub use split::{FeatureFile, SplitFeatures};
+pub use split::{SplitFeatures, StoredFeatures, unreadable};

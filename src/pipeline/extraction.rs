@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-
-use rayon::prelude::*;
+use std::sync::Arc;
 
 use super::drafting::Drafting;
 use super::sharing::Shared;
@@ -18,13 +17,13 @@ use crate::data::transform::EvalTransform;
 use crate::data::view::ViewTransform;
 use crate::disk_space;
 use crate::error::{Error, Result};
-use crate::features::SplitFeatures;
 use crate::features::collect::{Collected, Collection};
 use crate::features::extract::{Keep, Request};
 use crate::features::file_index::Entry;
 use crate::features::prune::prune_files;
 use crate::features::recipe::Recipe;
 use crate::features::store::{ActivationStore, FeatureStore};
+use crate::features::{SplitFeatures, unreadable};
 use crate::job::Job;
 use crate::model::backbone::{Backbone, Engine};
 use crate::model::state_dict::StateDict;
@@ -45,7 +44,7 @@ pub(super) struct Extracted {
 
 /// Valid and test, whose features are read when a head is to be measured.
 pub(super) struct HeldOut {
-    store: FeatureStore,
+    store: Arc<FeatureStore>,
     valid: Vec<Row>,
     test: Vec<Row>,
 }
@@ -86,7 +85,7 @@ impl HeldOut {
     /// The features of valid, once more.
     ///
     /// # Errors
-    /// When they cannot be read although they could be at first, or a large split not be written in order.
+    /// When they cannot be read although they could be at first.
     pub(super) fn valid(&self) -> Result<SplitFeatures> {
         self.read(&self.valid)
     }
@@ -100,9 +99,7 @@ impl HeldOut {
     }
 
     fn read(&self, rows: &[Row]) -> Result<SplitFeatures> {
-        let read = |row: &Row, values: &mut [f32]| self.store.read(&row.content, row.view, values);
-        let dir = self.store.path().parent().unwrap_or(Path::new("."));
-        read_rows(rows, dir, read)?.ok_or_else(|| unreadable(self.store.path()))
+        features_of(&self.store, rows).ok_or_else(|| unreadable(&self.store))
     }
 }
 
@@ -228,18 +225,16 @@ pub(super) fn extract_folder(
         // The features of all images take the place of what computed them.
         heap::trim();
         rows = Split::ALL.map(|split| rows_of(split, samples, &collected));
-        let read_row =
-            |row: &Row, values: &mut [f32]| collection.read(&row.content, row.view, values);
-        let [train, valid, test] = &rows;
-        let train = read_rows(train, &features_dir, read_row)?;
-        let valid = read_rows(valid, &features_dir, read_row)?;
-        read = train.zip(valid).filter(|_| are_readable(test, read_row));
+        let [train, valid, test] =
+            rows.each_ref().map(|rows| features_of(collection.store(), rows));
+        // Those of test are only tried.
+        read = train.zip(valid).filter(|_| test.is_some());
         // The other machines do not compute twice.
         if read.is_some() || division.is_some() {
             break;
         }
     }
-    let (train, valid) = read.ok_or_else(|| unreadable(&features_dir))?;
+    let (train, valid) = read.ok_or_else(|| unreadable(collection.store()))?;
 
     let mut skipped = folder.skipped.clone();
     let mut damaged = Vec::new();
@@ -267,20 +262,13 @@ pub(super) fn extract_folder(
         leaks: find_leaks(contents.iter().copied()),
     };
     let [of_train, of_valid, of_test] = rows;
-    let (store, activations) = collection.into_stores();
+    let store = Arc::clone(collection.store());
     let views = |rows: &[Row]| rows.iter().map(|row| (row.content, row.view)).collect();
-    let activations = activations
+    let activations = collection
+        .into_activations()
         .map(|store| Activations { store, rows: [&of_train, &of_valid].map(|rows| views(rows)) });
     let held_out = HeldOut { store, valid: of_valid, test: of_test };
     Ok(Extracted { train, valid, held_out, data, activations })
-}
-
-fn unreadable(path: &Path) -> Error {
-    Error::bad_data(
-        path,
-        "features that were just written cannot be read back",
-        "The disk may be failing: `dmesg` shows it. The folder can be deleted at any time.",
-    )
 }
 
 /// Keeps what this recipe has stored, and what layer4 is trained on while it is.
@@ -312,31 +300,17 @@ fn rows_of(wanted: Split, samples: &[(Split, &Sample)], collected: &[Collected])
     rows
 }
 
-/// The features that `read` writes for each row, on all threads; `None` where it cannot. Those of a large split
-/// go to the disk of the folder `dir`.
-fn read_rows(
-    rows: &[Row],
-    dir: &Path,
-    read: impl Fn(&Row, &mut [f32]) -> bool + Sync,
-) -> Result<Option<SplitFeatures>> {
+/// Of these rows; `None` where one cannot be read.
+fn features_of(store: &Arc<FeatureStore>, rows: &[Row]) -> Option<SplitFeatures> {
     let targets = rows.iter().map(|row| row.target).collect();
-    let read = |row: usize, values: &mut [f32]| read(&rows[row], values);
-    SplitFeatures::collect(NUM_FEATURES, targets, dir, FEATURES_IN_MEMORY_BYTES, read)
-        .map_err(|error| disk_space::explain(error, split_bytes(rows.len())))
+    let rows = rows.iter().map(|row| (row.content, row.view)).collect();
+    SplitFeatures::of(store, rows, targets, FEATURES_IN_MEMORY_BYTES)
 }
 
-/// Whether `read` can write the features of every row.
-fn are_readable(rows: &[Row], read: impl Fn(&Row, &mut [f32]) -> bool + Sync) -> bool {
-    let tried =
-        rows.par_iter().map_init(|| vec![0.0; NUM_FEATURES], |values, row| read(row, values));
-    tried.reduce(|| true, |a, b| a & b)
-}
-
-/// Bytes of so many rows on the disk, where they are too many for the memory: as they come, and in the order in which
-/// the search goes through them.
-fn split_bytes(num_rows: usize) -> u64 {
+/// Bytes of so many rows in the order in which the search goes through them, where they are too many for the memory.
+fn ordered_bytes(num_rows: usize) -> u64 {
     let num_bytes = num_rows * NUM_FEATURES * size_of::<f32>();
-    if num_bytes > FEATURES_IN_MEMORY_BYTES { 2 * num_bytes as u64 } else { 0 }
+    if num_bytes > FEATURES_IN_MEMORY_BYTES { num_bytes as u64 } else { 0 }
 }
 
 /// 15 million parameters, their velocities, and those of the best epoch, twice while it is replaced.
@@ -359,10 +333,11 @@ fn require_space(
         TrainFrom::Layer4 => LAYER4_CHECKPOINT_BYTES,
     };
     let num_rows = |split| folder.samples(split).len() * num_views(split) as usize;
-    let split_bytes: u64 = Split::ALL.iter().map(|&split| split_bytes(num_rows(split))).sum();
+    let ordered_bytes = [Split::Train, Split::Valid].map(|split| ordered_bytes(num_rows(split)));
+    let ordered_bytes: u64 = ordered_bytes.iter().sum();
     disk_space::require_all(&[
         (&job.model_dir, artifact::saved_bytes(backbone_bytes, folder.classes.len())),
-        (job.state_dir(), collection.bytes(num_missing) + checkpoint_bytes + split_bytes),
+        (job.state_dir(), collection.bytes(num_missing) + checkpoint_bytes + ordered_bytes),
     ])
 }
 

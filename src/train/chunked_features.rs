@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::packing;
 use super::scaling::Scaling;
 use crate::error::Result;
-use crate::features::{FeatureFile, FeatureMatrix, FloatFile, SplitFeatures};
+use crate::features::{FeatureMatrix, FloatFile, SplitFeatures};
 use crate::kernels::gemm::Contiguous;
 
 /// Features of a split in chunks of rows, each block by block: what is multiplied at once lies side by side. Of
@@ -40,30 +40,30 @@ impl ChunkedFeatures {
         scaling: Option<&Scaling>,
         rows_per_chunk: usize,
     ) -> Result<Self> {
-        let (num_features, targets, values) = match split {
-            SplitFeatures::Memory(FeatureMatrix { num_features, mut values, targets }) => {
+        let num_features = split.num_features();
+        let (targets, values) = match split {
+            SplitFeatures::Memory(FeatureMatrix { mut values, targets, .. }) => {
                 let chunks = values.par_chunks_mut((rows_per_chunk * num_features).max(1));
                 chunks.for_each_init(Vec::new, |rows, chunk| {
                     rows.clear();
                     rows.extend_from_slice(chunk);
                     put_in_order(rows, num_features, scaling, chunk);
                 });
-                (num_features, targets, Values::Memory(values))
+                (targets, Values::Memory(values))
             }
-            SplitFeatures::File(FeatureFile { num_features, targets, values }) => {
-                let file = values.create_beside()?;
-                let end = targets.len() * num_features;
-                let chunks = (0..targets.len().div_ceil(rows_per_chunk)).into_par_iter();
-                chunks.try_for_each_init(Default::default, |(rows, chunk), index| {
-                    let first = index * rows_per_chunk * num_features;
-                    let last = end.min(first + rows_per_chunk * num_features);
-                    let rows = values.read(first..last, rows)?;
-                    let chunk: &mut Vec<f32> = chunk;
+            SplitFeatures::Stored(ref stored) => {
+                let file = FloatFile::create(stored.dir())?;
+                let num_rows = split.targets().len();
+                let starts: Vec<usize> = (0..num_rows).step_by(rows_per_chunk).collect();
+                starts.par_iter().try_for_each_init(Default::default, |buffers, &first| {
+                    let (rows, chunk): &mut (Vec<f32>, Vec<f32>) = buffers;
+                    let end = num_rows.min(first + rows_per_chunk);
+                    let rows = split.rows(first..end, rows)?;
                     chunk.resize(rows.len(), 0.0);
                     put_in_order(rows, num_features, scaling, chunk);
-                    file.write(first, chunk)
+                    file.write(first * num_features, chunk)
                 })?;
-                (num_features, targets, Values::File(file))
+                (split.targets().to_vec(), Values::File(file))
             }
         };
         Ok(ChunkedFeatures { num_features, targets, rows_per_chunk, values })
@@ -151,83 +151,96 @@ fn put_in_order(rows: &[f32], num_features: usize, scaling: Option<&Scaling>, ou
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::config::NUM_FEATURES;
+    use crate::features::recipe::Recipe;
+    use crate::features::store::FeatureStore;
 
-    /// In memory, and on the disk of `dir`.
-    fn everywhere(split: &FeatureMatrix, dir: &Path) -> [SplitFeatures; 2] {
-        let FeatureMatrix { num_features, values, targets } = split.clone();
-        let file = FloatFile::create(dir).unwrap();
-        file.write(0, &values).unwrap();
-        let file = FeatureFile { num_features, targets, values: file.into() };
-        [split.clone().into(), SplitFeatures::File(file)]
+    /// Each row in a store in `dir` besides, from which it is read.
+    fn stored(split: &FeatureMatrix, dir: &Path) -> SplitFeatures {
+        let recipe =
+            Recipe { transform: 1.into(), weights_sha256: "0".repeat(64), engine: "test".into() };
+        let store = Arc::new(FeatureStore::open(dir, &recipe).unwrap());
+        let contents = (0..split.targets.len()).map(|row| blake3::hash(&row.to_le_bytes()));
+        let rows: Vec<_> = contents.map(|content| (content, 0)).collect();
+        for (values, (content, view)) in split.rows().zip(&rows) {
+            store.append(content, *view, values).unwrap();
+        }
+        let stored = SplitFeatures::of(&store, rows, split.targets.clone(), 0).unwrap();
+        assert_eq!(matches!(stored, SplitFeatures::Stored(_)), !split.targets.is_empty());
+        stored
     }
 
     #[test]
     fn every_feature_is_in_its_row_of_its_block() {
-        let dir = tempfile::tempdir().unwrap();
-        let num_features = packing::BLOCK_LEN + 3;
         for num_rows in [0, 1, 5, 12] {
-            let mut split = FeatureMatrix::new(num_features);
-            for target in 0..num_rows {
-                let value = |feature| (feature * feature + 7 * target) as f32;
-                split.push(&(0..num_features).map(value).collect::<Vec<_>>(), target);
-            }
-            let scaling = (num_rows > 1).then(|| Scaling::of(&split.clone().into()).unwrap());
-            let mut expected = split.clone();
-            if let Some(scaling) = &scaling {
-                let rows = expected.values.chunks_exact_mut(num_features);
-                rows.zip(split.rows()).for_each(|(out, row)| scaling.apply(0, row, out));
-            }
-            for split in everywhere(&split, dir.path()) {
-                let chunked = ChunkedFeatures::new(split, scaling.as_ref(), 5).unwrap();
-                assert_eq!(chunked.num_chunks(), num_rows.div_ceil(5));
-                let (mut num_found, mut buffer) = (0, Vec::new());
-                for chunk in 0..chunked.num_chunks() {
-                    for features in packing::blocks(num_features) {
-                        let block = chunked.block(chunk, &features, &mut buffer).unwrap();
-                        let values = block.values.chunks_exact(block.row_len);
-                        for (row, values) in chunked.rows(chunk).zip(values) {
-                            let expected = &expected.values[row * num_features..][..num_features];
-                            assert_eq!(values, &expected[features.clone()]);
-                            num_found += values.len();
-                        }
-                    }
+            let dir = tempfile::tempdir().unwrap();
+            // The last block has fewer features.
+            check_order(num_rows, packing::BLOCK_LEN + 3, |split| split.clone().into());
+            check_order(num_rows, NUM_FEATURES, |split| stored(split, dir.path()));
+        }
+    }
+
+    fn check_order(
+        num_rows: usize,
+        num_features: usize,
+        keep: impl Fn(&FeatureMatrix) -> SplitFeatures,
+    ) {
+        let mut split = FeatureMatrix::new(num_features);
+        for target in 0..num_rows {
+            let value = |feature| (feature * feature + 7 * target) as f32;
+            split.push(&(0..num_features).map(value).collect::<Vec<_>>(), target);
+        }
+        let scaling = (num_rows > 1).then(|| Scaling::of(&split.clone().into()).unwrap());
+        let mut expected = split.clone();
+        if let Some(scaling) = &scaling {
+            let rows = expected.values.chunks_exact_mut(num_features);
+            rows.zip(split.rows()).for_each(|(out, row)| scaling.apply(0, row, out));
+        }
+        let chunked = ChunkedFeatures::new(keep(&split), scaling.as_ref(), 5).unwrap();
+        assert_eq!(chunked.num_chunks(), num_rows.div_ceil(5));
+        let (mut num_found, mut buffer) = (0, Vec::new());
+        for chunk in 0..chunked.num_chunks() {
+            for features in packing::blocks(num_features) {
+                let block = chunked.block(chunk, &features, &mut buffer).unwrap();
+                let values = block.values.chunks_exact(block.row_len);
+                for (row, values) in chunked.rows(chunk).zip(values) {
+                    let expected = &expected.values[row * num_features..][..num_features];
+                    assert_eq!(values, &expected[features.clone()]);
+                    num_found += values.len();
                 }
-                assert_eq!(num_found, num_rows * num_features);
-                assert_eq!(chunked.targets, expected.targets);
             }
         }
+        assert_eq!(num_found, num_rows * num_features);
+        assert_eq!(chunked.targets, expected.targets);
     }
 
     #[test]
     fn each_block_is_followed_by_the_next_that_is_gone_through() {
-        let dir = tempfile::tempdir().unwrap();
         let num_features = 2 * packing::BLOCK_LEN + 3;
         let split = FeatureMatrix {
             num_features,
             values: (0..12 * num_features).map(|value| value as f32).collect(),
             targets: vec![0; 12],
         };
-        let [in_memory, in_file] = everywhere(&split, dir.path())
-            .map(|split| ChunkedFeatures::new(split, None, 5).unwrap());
+        let chunked = ChunkedFeatures::new(split.into(), None, 5).unwrap();
         let blocks: Vec<_> = packing::blocks(num_features).collect();
-        let chunks: Vec<_> = (0..in_memory.num_chunks()).rev().collect();
-        let at = |&(chunk, block): &(usize, usize)| in_memory.in_memory(chunk, &blocks[block]);
+        let chunks: Vec<_> = (0..chunked.num_chunks()).rev().collect();
+        let at = |&(chunk, block): &(usize, usize)| chunked.in_memory(chunk, &blocks[block]);
         let by_chunk: Vec<_> = chunks.iter().flat_map(|&it| [(it, 0), (it, 1), (it, 2)]).collect();
         let block_of = |block| chunks.iter().map(move |&chunk| (chunk, block));
         let by_block: Vec<Vec<_>> = (0..3).map(|block| block_of(block).collect()).collect();
         let next = |order: &[_], place: usize| order.get(place + 1).map_or(&[][..], at).to_vec();
         for (place, &(chunk, block)) in by_chunk.iter().enumerate() {
-            let found = in_memory.after_in_chunk(chunk, &blocks[block]);
+            let found = chunked.after_in_chunk(chunk, &blocks[block]);
             assert_eq!(found, next(&by_chunk, place));
-            assert!(in_file.after_in_chunk(chunk, &blocks[block]).is_empty());
         }
         for order in by_block {
             for (place, &(chunk, block)) in order.iter().enumerate() {
-                let found = in_memory.after_in_block(chunk, &blocks[block]);
+                let found = chunked.after_in_block(chunk, &blocks[block]);
                 assert_eq!(found, next(&order, place));
-                assert!(in_file.after_in_block(chunk, &blocks[block]).is_empty());
             }
         }
     }
