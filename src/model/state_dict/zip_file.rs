@@ -88,7 +88,7 @@ impl Archive {
         let size = entry.num_left;
         let take = |left: u64| left.checked_sub(size).filter(|_| size <= max_bytes);
         if self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            let shown = name.escape_default();
+            let shown = entry.name.escape_default();
             return Err(Fault::Damaged(format!("{shown} declares {size} bytes")));
         }
         let mut content = vec![0; size as usize];
@@ -102,9 +102,8 @@ impl Archive {
     }
 
     fn open_entry(&mut self, name: &str) -> Result<Option<EntryReader>> {
-        let Some(index) = self.zip.index_for_name(&format!("{}/{name}", self.folder)) else {
-            return Ok(None);
-        };
+        let name = format!("{}/{name}", self.folder);
+        let Some(index) = self.zip.index_for_name(&name) else { return Ok(None) };
         let entry = self.zip.by_index(index)?;
         let num_left = entry.size();
         let start = match entry.data_start() {
@@ -125,7 +124,6 @@ impl Archive {
         drop(entry);
         let mut file = self.file.clone();
         file.seek(SeekFrom::Start(start))?;
-        let name = name.to_owned();
         Ok(Some(EntryReader { name, file, num_left, hasher: Hasher::new(), checksum }))
     }
 }
