@@ -32,6 +32,7 @@ use crate::job::{Job, Kind};
 use crate::known_digests::KnownDigests;
 use crate::metrics::Metrics;
 use crate::model::backbone::Engine;
+use crate::model::state_dict::TensorSource;
 use crate::model::weights::Weights;
 use crate::run::host::Host;
 use crate::run::lock::RunLock;
@@ -157,7 +158,7 @@ fn train_locked(
     let is_final = train_from == TrainFrom::Head;
     let frozen = Network {
         fingerprint: weights.sha256.clone(),
-        load: &|| weights.load(),
+        open: &|| weights.open(),
         keep: if is_final { Keep::Features } else { Keep::Activations },
         drafting: is_final.then_some(&drafting),
     };
@@ -178,10 +179,12 @@ fn train_locked(
     drafting.sync();
     let fit = fitting::fit(job, &weights, &mut extracted, class_names.len(), status, journal)?;
     if !fit.tuned.is_empty() {
-        let load = || Ok(fine_tuning::with(weights.load()?, &fit.tuned));
+        let open = || -> Result<Box<dyn TensorSource>> {
+            Ok(Box::new(fine_tuning::with(weights.load()?, &fit.tuned)))
+        };
         let fingerprint = fine_tuning::fingerprint(&weights, &fit.tuned);
         let trained =
-            Network { fingerprint, load: &load, keep: Keep::Features, drafting: Some(&drafting) };
+            Network { fingerprint, open: &open, keep: Keep::Features, drafting: Some(&drafting) };
         extracted = extract_folder(job, &folder, &weights, &trained, workers, transform, status)?;
     }
     let of_train = if fit.tuned.is_empty() {

@@ -18,8 +18,11 @@ use crate::error::{Action, Error, Result};
 use crate::known_digests::KnownDigests;
 use crate::model::head::Head;
 use crate::model::resnet;
-use crate::model::state_dict::{PthWriter, StateDict};
+use crate::model::state_dict::{PthWriter, StateDict, TensorSource, TensorSpec};
 use crate::run::signals;
+
+/// Bytes of a tensor that are copied at once.
+const PIECE: usize = 1 << 16;
 
 /// A folder that no reader sees yet, with a model.pth that lacks its head, 1 % of the file. Dropped, it is
 /// deleted.
@@ -44,8 +47,8 @@ impl Draft {
     /// `dir`.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; [`Error::Stopped`].
-    pub fn begin(dir: &Path, backbone: StateDict, num_classes: usize) -> Result<Self> {
+    /// [`Error::Io`] with the path; [`Error::Stopped`]; why a tensor cannot be read.
+    pub fn begin(dir: &Path, backbone: &dyn TensorSource, num_classes: usize) -> Result<Self> {
         let folder = links::new_folder(&dir.join(RUNS_DIR))?;
         let path = folder.path().join(MODEL_FILE);
         let file = File::options()
@@ -60,11 +63,21 @@ impl Draft {
         let sink = FingerprintedFile::new(Arc::clone(&file));
         let mut pth = PthWriter::begin(sink, specs).map_err(write_error)?;
         let mut num_final = 0;
-        for (name, tensor) in backbone {
+        let mut piece = vec![0; PIECE];
+        for TensorSpec { name, .. } in resnet::backbone_specs() {
             signals::check()?;
+            // Without it the next one is not what was announced.
+            let Some(mut tensor) = backbone.open(&name)? else { continue };
             num_final = (&*file).stream_position().map_err(write_error)?;
-            pth.put(&name, &tensor).map_err(write_error)?;
+            pth.start(&name, tensor.dtype, &tensor.shape, tensor.num_left())
+                .map_err(write_error)?;
+            while tensor.num_left() > 0 {
+                let piece = &mut piece[..tensor.num_left().min(PIECE)];
+                tensor.read(piece)?;
+                pth.write(piece).map_err(write_error)?;
+            }
         }
+        backbone.require_unchanged()?;
         let (dir, hasher) = (dir.to_path_buf(), Sha256::new());
         Ok(Draft { dir, folder, path, file, pth, num_final, hasher, num_hashed: 0 })
     }
@@ -136,7 +149,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::model::state_dict::TensorData;
+    use crate::model::state_dict::{StoredDict, TensorData};
 
     fn backbone() -> StateDict {
         let specs = resnet::tensor_specs(3).into_iter().filter(|it| !it.name.starts_with("fc."));
@@ -158,9 +171,15 @@ mod tests {
         whole.save_pth(&mut expected).unwrap();
         let expected = expected.into_inner();
         let digests = KnownDigests::open(&dir.path().join("digests.json"));
+        let backbone = backbone();
+        let stored = dir.path().join("backbone.pth");
+        backbone.save_pth(&mut File::create(&stored).unwrap()).unwrap();
+        let stored = StoredDict::open(&stored, |_| true).unwrap();
+        let sources: [(&dyn TensorSource, bool); 4] =
+            [(&backbone, false), (&stored, false), (&backbone, true), (&stored, true)];
         // The last time its beginning is known.
-        for is_settled in [false, true, true] {
-            let mut draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
+        for (source, is_settled) in sources {
+            let mut draft = Draft::begin(dir.path(), source, 3).unwrap();
             if is_settled {
                 draft.settle(&digests, || true).unwrap();
             }
@@ -175,13 +194,13 @@ mod tests {
     fn nothing_is_left_of_a_draft_that_is_given_up() {
         let dir = tempfile::tempdir().unwrap();
         let runs_dir = dir.path().join(RUNS_DIR);
-        let draft = Draft::begin(dir.path(), backbone(), 3).unwrap();
+        let draft = Draft::begin(dir.path(), &backbone(), 3).unwrap();
         assert_eq!(fs::read_dir(&runs_dir).unwrap().count(), 1);
         drop(draft);
         assert_eq!(fs::read_dir(&runs_dir).unwrap().count(), 0);
         let mut lacking = backbone();
         lacking.remove("layer4.2.conv3.weight");
-        let error = Draft::begin(dir.path(), lacking, 3).unwrap_err();
+        let error = Draft::begin(dir.path(), &lacking, 3).unwrap_err();
         assert!(error.to_string().contains(MODEL_FILE), "{error}");
         assert_eq!(fs::read_dir(&runs_dir).unwrap().count(), 0);
     }

@@ -18,9 +18,8 @@ pub struct Aligned<V> {
 impl<V: Value> Aligned<V> {
     /// `len` values to be overwritten. They are the former ones where there were as many.
     pub fn resized(&mut self, len: usize) -> &mut [V] {
-        if self.values.len() < len + LINE_LEN {
-            self.values.resize(len + LINE_LEN, V::default());
-            self.first = self.values.as_ptr().align_offset(LINE_LEN * size_of::<V>());
+        if self.values.len() < self.first + len {
+            *self = Aligned::with_capacity(len);
         }
         self.len = len;
         self
@@ -28,19 +27,18 @@ impl<V: Value> Aligned<V> {
 
     /// Room for `len` values.
     pub fn with_capacity(len: usize) -> Self {
-        let mut values = Vec::<V>::with_capacity(len + LINE_LEN);
+        // Zeros come from the operating system: nothing is written before the values are.
+        let values = vec![V::default(); len + LINE_LEN];
         let first = values.as_ptr().align_offset(LINE_LEN * size_of::<V>());
-        values.resize(first, V::default());
         Aligned { values, first, len: 0 }
     }
 
-    /// Adds `len` zeros, for which there is room, and returns them.
+    /// Adds `len` zeros, for which there is room, and returns them. Not after [`Aligned::resized`].
     pub fn append(&mut self, len: usize) -> &mut [V] {
         let end = self.first + self.len + len;
-        assert!(end <= self.values.capacity(), "there is no room for {len} more values");
-        self.values.resize(end, V::default());
+        assert!(end <= self.values.len(), "there is no room for {len} more values");
         self.len += len;
-        &mut self.values[end - len..]
+        &mut self.values[end - len..end]
     }
 }
 

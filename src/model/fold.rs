@@ -4,7 +4,7 @@
 //! loaded. The products are taken in f64 and rounded once.
 
 use super::resnet::ConvNorm;
-use super::state_dict::{StateDict, TensorData};
+use super::state_dict::{TensorData, TensorReader, TensorSource};
 use crate::error::{Error, Result};
 
 /// PyTorch's default of `BatchNorm2d`; torchvision's ResNet does not change it.
@@ -19,47 +19,56 @@ pub struct FoldedConv {
     pub bias: Vec<f32>,
 }
 
-/// Folds the tensors that `conv_norm` names. `state_dict` has passed [`StateDict::check`] against
+/// Folds the tensors that `conv_norm` names. Those of `tensors` are the ones of
 /// [`super::resnet::tensor_specs`].
 ///
 /// # Errors
-/// When a tensor is missing.
-pub fn fold(state_dict: &StateDict, conv_norm: &ConvNorm) -> Result<FoldedConv> {
-    let folding = Folding::new(state_dict, conv_norm)?;
-    let mut weight = vec![0.0; folding.weight.num_elements()];
+/// When a tensor is missing or cannot be read.
+pub fn fold(tensors: &dyn TensorSource, conv_norm: &ConvNorm) -> Result<FoldedConv> {
+    let mut folding = Folding::new(tensors, conv_norm)?;
+    let mut weight = vec![0.0; folding.num_weights()];
     let row_len = weight.len() / conv_norm.out_channels;
     for (output, row) in weight.chunks_exact_mut(row_len).enumerate() {
         folding.row(output, row);
     }
-    Ok(FoldedConv { weight, bias: folding.bias })
+    let bias = folding.finish()?;
+    Ok(FoldedConv { weight, bias })
 }
 
-/// The same, whose weights are folded when they are read.
+/// Outputs whose weights are read at once.
+const WINDOW: usize = 32;
+
+/// The same, whose weights are read and folded when they are asked for.
 #[derive(Debug)]
 pub struct Folding<'a> {
     /// Of the convolution before the norm.
-    weight: &'a TensorData,
+    weight: TensorReader<'a>,
+    /// The weights of some outputs, from `first_output` on.
+    window: TensorData,
+    first_output: usize,
+    /// Why there are no more weights.
+    failed: Option<Error>,
     /// `[out]`, what an output's weights are multiplied with.
     scales: Vec<f64>,
     /// `[out]` f32.
-    pub bias: Vec<f32>,
+    bias: Vec<f32>,
 }
 
 impl<'a> Folding<'a> {
-    /// As [`fold`].
+    /// Of the tensors that `conv_norm` names.
     ///
     /// # Errors
-    /// When a tensor is missing.
-    pub fn new(state_dict: &'a StateDict, conv_norm: &ConvNorm) -> Result<Self> {
-        let tensor = |prefix: &str, name: &str| -> Result<&'a TensorData> {
+    /// As [`fold`].
+    pub fn new(tensors: &'a dyn TensorSource, conv_norm: &ConvNorm) -> Result<Self> {
+        let tensor = |prefix: &str, name: &str| -> Result<TensorReader<'a>> {
             let name = format!("{prefix}.{name}");
             let missing = || Error::Internal(format!("{name} is not in the state dict"));
-            state_dict.get(&name).ok_or_else(missing)
+            tensors.open(&name)?.ok_or_else(missing)
         };
         let weight = tensor(&conv_norm.conv, "weight")?;
         let [gamma, beta, mean, var] = ["weight", "bias", "running_mean", "running_var"]
-            .map(|name| tensor(&conv_norm.norm, name).map(TensorData::to_f32));
-        let (gamma, beta, mean, var) = (gamma?, beta?, mean?, var?);
+            .map(|name| Ok(tensor(&conv_norm.norm, name)?.read_all()?.to_f32()));
+        let (gamma, beta, mean, var): (_, Vec<f32>, Vec<f32>, _) = (gamma?, beta?, mean?, var?);
 
         let scale = |(&gamma, &var): (&f32, &f32)| {
             f64::from(gamma) / (f64::from(var) + NORM_EPSILON).sqrt()
@@ -68,15 +77,113 @@ impl<'a> Folding<'a> {
         let bias = beta.iter().zip(&mean).zip(&scales);
         let bias =
             bias.map(|((&beta, &mean), scale)| (f64::from(beta) - f64::from(mean) * scale) as f32);
-        Ok(Folding { weight, bias: bias.collect(), scales })
+        let bias = bias.collect();
+        let window = TensorData { dtype: weight.dtype, shape: Vec::new(), bytes: Vec::new() };
+        Ok(Folding { weight, window, first_output: 0, failed: None, scales, bias })
     }
 
-    /// Writes the weights of an output, `[in, kernel, kernel]` f32.
-    pub fn row(&self, output: usize, row: &mut [f32]) {
-        self.weight.read_f32(output * row.len(), row);
+    /// `[out]` f32.
+    pub fn bias(&self) -> &[f32] {
+        &self.bias
+    }
+
+    /// Number of weights that have not been read.
+    fn num_weights(&self) -> usize {
+        self.weight.num_left() / self.weight.dtype.size_bytes()
+    }
+
+    /// Writes the weights of an output, `[in, kernel, kernel]` f32. Those of outputs 0 to 31 are to be asked for
+    /// before all others, then those of 32 to 63, and so on. Where they cannot be read,
+    /// [`Folding::finish`] tells it.
+    pub fn row(&mut self, output: usize, row: &mut [f32]) {
+        let row_bytes = row.len() * self.window.dtype.size_bytes();
+        while self.failed.is_none() && output >= self.first_output + self.num_read(row_bytes) {
+            self.first_output += self.num_read(row_bytes);
+            let len = self.weight.num_left().min(WINDOW * row_bytes);
+            self.window.bytes.resize(len, 0);
+            self.failed = match self.weight.read(&mut self.window.bytes) {
+                Ok(()) if len == 0 => Some(Error::Internal(format!("there is no output {output}"))),
+                read => read.err(),
+            };
+        }
+        if self.failed.is_some() {
+            return;
+        }
+        self.window.read_f32((output - self.first_output) * row.len(), row);
         let scale = self.scales[output];
         for value in row {
             *value = (f64::from(*value) * scale) as f32;
         }
+    }
+
+    /// Outputs in the window.
+    fn num_read(&self, row_bytes: usize) -> usize {
+        self.window.bytes.len() / row_bytes
+    }
+
+    /// The bias, `[out]` f32, when all weights have been read.
+    ///
+    /// # Errors
+    /// Why they could not be.
+    pub fn finish(self) -> Result<Vec<f32>> {
+        self.failed.map_or(Ok(self.bias), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::state_dict::StateDict;
+
+    const OUTPUTS: usize = 70;
+    const ROW_LEN: usize = 6;
+
+    fn conv_norm() -> ConvNorm {
+        ConvNorm {
+            conv: "conv".into(),
+            norm: "norm".into(),
+            in_channels: ROW_LEN,
+            out_channels: OUTPUTS,
+            kernel: 1,
+            stride: 1,
+        }
+    }
+
+    fn tensors() -> StateDict {
+        let weights: Vec<f32> = (0..OUTPUTS * ROW_LEN).map(|index| index as f32).collect();
+        let mut tensors = StateDict::new();
+        tensors.insert("conv.weight", TensorData::from_f32(&[OUTPUTS, ROW_LEN, 1, 1], &weights));
+        for (name, value) in [("weight", 2.0), ("bias", 0.5), ("running_mean", 3.0)] {
+            let tensor = TensorData::from_f32(&[OUTPUTS], &[value; OUTPUTS]);
+            tensors.insert(format!("norm.{name}"), tensor);
+        }
+        let variances: Vec<f32> = (0..OUTPUTS).map(|output| 1.0 + output as f32).collect();
+        tensors.insert("norm.running_var", TensorData::from_f32(&[OUTPUTS], &variances));
+        tensors
+    }
+
+    #[test]
+    fn rows_are_folded_in_any_order_within_32_outputs() {
+        let tensors = tensors();
+        let mut folding = Folding::new(&tensors, &conv_norm()).unwrap();
+        for first in (0..OUTPUTS).step_by(WINDOW) {
+            for output in (first..OUTPUTS.min(first + WINDOW)).rev() {
+                let mut row = [0.0; ROW_LEN];
+                folding.row(output, &mut row);
+                let scale = 2.0 / (1.0 + output as f64 + NORM_EPSILON).sqrt();
+                let expected = |index| ((output * ROW_LEN + index) as f64 * scale) as f32;
+                assert_eq!(row, std::array::from_fn(expected));
+                assert_eq!(folding.bias()[output], (0.5 - 3.0 * scale) as f32);
+            }
+        }
+        assert_eq!(folding.finish().unwrap().len(), OUTPUTS);
+    }
+
+    #[test]
+    fn weights_that_end_too_early_are_told_at_the_end() {
+        let tensors = tensors();
+        let mut folding = Folding::new(&tensors, &conv_norm()).unwrap();
+        folding.row(OUTPUTS, &mut [0.0; ROW_LEN]);
+        assert!(folding.finish().is_err());
     }
 }

@@ -104,6 +104,15 @@ pub fn bottlenecks() -> Vec<Bottleneck> {
     blocks
 }
 
+/// The head's tensors.
+pub const HEAD: [&str; 2] = ["fc.weight", "fc.bias"];
+
+/// Every tensor of the network's state dict but the head's, in torchvision's order.
+pub fn backbone_specs() -> Vec<TensorSpec> {
+    let is_of_head = |spec: &TensorSpec| HEAD.contains(&spec.name.as_str());
+    tensor_specs(0).into_iter().filter(|spec| !is_of_head(spec)).collect()
+}
+
 /// Every tensor of the network's state dict, in torchvision's order, the head `fc` last.
 pub fn tensor_specs(num_classes: usize) -> Vec<TensorSpec> {
     let mut specs = Vec::new();

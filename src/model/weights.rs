@@ -1,10 +1,11 @@
 //! The backbone's weights file: which one, whether it is whole, what it holds.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::resnet;
-use super::state_dict::{Dtype, StateDict, TensorData};
+use super::resnet::{self, HEAD};
+use super::state_dict::{Dtype, StateDict, StoredDict, TensorData, TensorReader, TensorSource};
 use crate::config::{RESIZE_V1, RESIZE_V2, WEIGHTS_URLS};
 use crate::digest;
 use crate::error::{Action, Error, Result};
@@ -13,7 +14,7 @@ use crate::known_digests::KnownDigests;
 
 /// A weights file that is whole. Its tensors are read when they are needed: 100 MB that a run can do
 /// without while it computes features.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Weights {
     /// The file.
     pub path: PathBuf,
@@ -52,6 +53,32 @@ impl Weights {
     /// [`Error::BadData`] when the file is not a ResNet50, or no longer the one that was located.
     pub fn load(&self) -> Result<StateDict> {
         let mut state_dict = StateDict::load(&self.path)?;
+        self.require_unchanged()?;
+        // The head is replaced; whatever number of classes it had is of no interest.
+        for name in HEAD {
+            state_dict.remove(name);
+        }
+        require_backbone(&mut state_dict, &self.path)?;
+        Ok(state_dict)
+    }
+
+    /// The same tensors, each of which is read when it is asked for if the file allows it: otherwise they take
+    /// 94 MB of memory.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn open(&self) -> Result<Box<dyn TensorSource>> {
+        let is_this = |metadata: &fs::Metadata| Stat::of(metadata) == self.stat;
+        Ok(match StoredDict::open(&self.path, is_this) {
+            Some(stored) if stored.has_exactly(&resnet::backbone_specs(), &HEAD) => {
+                Box::new(StoredWeights { stored, weights: self.clone() })
+            }
+            _ => Box::new(self.load()?),
+        })
+    }
+
+    /// Passes where the file is still the one that was located.
+    fn require_unchanged(&self) -> Result<()> {
         // Hashed again only where something touched it: 0.1 s that matter to a run with nothing new.
         let is_touched = stat(&self.path)? != self.stat;
         if is_touched && digest::of_file(&self.path)?.0 != self.sha256 {
@@ -61,11 +88,43 @@ impl Weights {
                 "Start again; put new weights there under another name, and by renaming them.",
             ));
         }
-        // The head is replaced; whatever number of classes it had is of no interest.
-        state_dict.remove("fc.weight");
-        state_dict.remove("fc.bias");
-        require_backbone(&mut state_dict, &self.path)?;
-        Ok(state_dict)
+        Ok(())
+    }
+}
+
+/// Bytes read at once.
+const PIECE: usize = 1 << 16;
+
+/// A weights file that has every tensor as it is wanted.
+#[derive(Debug)]
+struct StoredWeights {
+    stored: StoredDict,
+    weights: Weights,
+}
+
+impl TensorSource for StoredWeights {
+    fn open(&self, name: &str) -> Result<Option<TensorReader<'_>>> {
+        self.stored.open(name)
+    }
+
+    fn all(&self) -> Result<Cow<'_, StateDict>> {
+        self.stored.all()
+    }
+
+    fn check_rest(&self) -> Result<()> {
+        let mut piece = [0; PIECE];
+        for name in HEAD {
+            let Some(mut tensor) = self.stored.open(name)? else { continue };
+            while tensor.num_left() > 0 {
+                let len = tensor.num_left().min(PIECE);
+                tensor.read(&mut piece[..len])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn require_unchanged(&self) -> Result<()> {
+        self.weights.require_unchanged()
     }
 }
 
@@ -127,8 +186,7 @@ fn require_name_matches(path: &Path, sha256: &str) -> Result<()> {
 /// Checks names and shapes. Counters that old files lack are added: torchvision's strict loading
 /// asks for them, eval mode does not use them.
 fn require_backbone(state_dict: &mut StateDict, path: &Path) -> Result<()> {
-    let specs: Vec<_> =
-        resnet::tensor_specs(0).into_iter().filter(|spec| !spec.name.starts_with("fc.")).collect();
+    let specs = resnet::backbone_specs();
     for spec in &specs {
         if spec.dtype == Dtype::I64 && state_dict.get(&spec.name).is_none() {
             state_dict.insert(spec.name.clone(), TensorData::scalar_i64(0));
@@ -155,4 +213,70 @@ fn resize_of(path: &Path) -> u32 {
     let is_v2 =
         path.file_name().is_some_and(|name| WEIGHTS_URLS[1].ends_with(&*name.to_string_lossy()));
     if is_v2 { RESIZE_V2 } else { RESIZE_V1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// Weights with a head of three classes, or with half as precise numbers.
+    fn write(path: &Path, dtype: Dtype) {
+        let mut state_dict = StateDict::new();
+        for spec in resnet::tensor_specs(3) {
+            let dtype = if spec.dtype == Dtype::F32 { dtype } else { spec.dtype };
+            let num_bytes = spec.shape.iter().product::<usize>() * dtype.size_bytes();
+            let bytes = (0..num_bytes).map(|byte| (byte % 61) as u8).collect();
+            state_dict.insert(spec.name, TensorData { dtype, shape: spec.shape, bytes });
+        }
+        state_dict.save_pth(&mut File::create(path).unwrap()).unwrap();
+    }
+
+    fn locate(dir: &Path) -> Weights {
+        let digests = KnownDigests::open(&dir.join("digests.json"));
+        Weights::locate(dir, "resnet50.pth", &digests).unwrap()
+    }
+
+    #[test]
+    fn the_tensors_that_are_read_later_are_the_ones_that_are_read_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("resnet50.pth");
+        // The second cannot be used as it is.
+        for dtype in [Dtype::F32, Dtype::F16] {
+            write(&path, dtype);
+            let weights = locate(dir.path());
+            let opened = weights.open().unwrap();
+            for (name, tensor) in weights.load().unwrap().iter() {
+                assert!(
+                    opened.open(name).unwrap().unwrap().read_all().unwrap() == *tensor,
+                    "{name}"
+                );
+            }
+            opened.check_rest().unwrap();
+            opened.require_unchanged().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_or_damaged_meanwhile_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("resnet50.pth");
+        write(&path, Dtype::F32);
+        let weights = locate(dir.path());
+        let opened = weights.open().unwrap();
+        // The same bytes.
+        write(&path, Dtype::F32);
+        opened.require_unchanged().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        // Of the head, which comes before the directory, whose place is told at the end.
+        let directory = *bytes[..bytes.len() - 2].last_chunk().unwrap();
+        bytes[u32::from_le_bytes(directory) as usize - 5_000] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let error = opened.check_rest().unwrap_err().to_string();
+        assert!(error.contains("Invalid checksum"), "{error}");
+        let error = opened.require_unchanged().unwrap_err().to_string();
+        assert!(error.contains("was replaced during the run"), "{error}");
+        assert!(weights.open().is_err());
+    }
 }

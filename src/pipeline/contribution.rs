@@ -61,7 +61,7 @@ fn contribute_to(job: &Job, group: &ProcessGroup, status: &StatusWriter) -> Resu
     let shared = Shared::agree(group, &folder, &weights, Engine::fastest(), job.num_workers)?;
     let network = Network {
         fingerprint: weights.sha256.clone(),
-        load: &|| weights.load(),
+        open: &|| weights.open(),
         keep: Keep::Features,
         drafting: None,
     };

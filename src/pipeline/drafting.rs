@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use crate::artifact::Draft;
 use crate::error::{Error, Result};
 use crate::known_digests::KnownDigests;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::{StateDict, TensorSource};
 use crate::run::priority;
 
 /// Has a thread write the backbone's part of model.pth as soon as the weights have been read for the
@@ -33,14 +33,15 @@ impl Drafting {
     }
 
     /// Begins the file of a model with this backbone, in place of what was begun before.
-    pub(super) fn begin(&self, backbone: StateDict) {
+    pub(super) fn begin(&self, backbone: Box<dyn TensorSource>) {
         self.discard();
         let (model_dir, num_classes) = (self.model_dir.clone(), self.num_classes);
         let digests = Arc::clone(&self.digests);
         let (go, may_sync) = mpsc::channel();
         let write = move || {
-            let mut draft = Draft::begin(&model_dir, backbone, num_classes)?;
-            // Now that the weights' memory is free again, nothing is in a hurry.
+            let mut draft = Draft::begin(&model_dir, &*backbone, num_classes)?;
+            drop(backbone);
+            // The disk can take it as soon as it may; the hash is in no hurry.
             priority::lower();
             draft.settle(&digests, move || may_sync.recv().is_ok())?;
             Ok(draft)
@@ -67,7 +68,7 @@ impl Drafting {
     pub(super) fn finish(self, load: impl FnOnce() -> Result<StateDict>) -> Result<Draft> {
         match self.begun.take() {
             Some(begun) => begun.end(),
-            None => Draft::begin(&self.model_dir, load()?, self.num_classes),
+            None => Draft::begin(&self.model_dir, &load()?, self.num_classes),
         }
     }
 

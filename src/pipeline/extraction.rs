@@ -26,7 +26,7 @@ use crate::features::store::{ActivationStore, FeatureStore};
 use crate::features::{SplitFeatures, unreadable};
 use crate::job::Job;
 use crate::model::backbone::{Backbone, Engine};
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 use crate::model::weights::Weights;
 use crate::run::console::Progress;
 use crate::run::heap;
@@ -68,8 +68,8 @@ pub(super) struct Activations {
 pub(super) struct Network<'a> {
     /// Tells them from all others, 64 hex digits.
     pub(super) fingerprint: String,
-    /// Reads them, when something has to be computed.
-    pub(super) load: &'a dyn Fn() -> Result<StateDict>,
+    /// Opens them, when something has to be computed.
+    pub(super) open: &'a dyn Fn() -> Result<Box<dyn TensorSource>>,
     /// Whether layer4's inputs are stored too.
     pub(super) keep: Keep,
     /// Begins the file of the model that will have these weights.
@@ -109,8 +109,12 @@ impl Network<'_> {
     /// # Errors
     /// When they cannot be read; libtorch's.
     pub(super) fn pack(&self, engine: Engine) -> Result<Backbone> {
-        let weights = (self.load)()?;
-        let backbone = Backbone::new(engine, &weights, CHUNK)?;
+        let weights = (self.open)()?;
+        let (backbone, rest) =
+            rayon::join(|| Backbone::new(engine, &*weights, CHUNK), || weights.check_rest());
+        let backbone = backbone?;
+        rest?;
+        weights.require_unchanged()?;
         if let Some(drafting) = self.drafting {
             drafting.begin(weights);
         }

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::shared::SharedNetwork;
 use super::{Precision, libtorch_engines, simd};
 use crate::error::Result;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 
 /// ResNet50 without its head, as an engine wants its weights.
 #[derive(Debug)]
@@ -18,23 +18,28 @@ pub struct Backbone {
 pub struct Worker(Box<dyn SharedNetwork>);
 
 impl Backbone {
-    /// Folds and packs the weights for batches of at most `batch` images. `state_dict` has passed
-    /// [`StateDict::check`] against [`crate::model::resnet::tensor_specs`].
+    /// Folds and packs the weights for batches of at most `batch` images. `tensors` are those of
+    /// [`crate::model::resnet::tensor_specs`].
     ///
     /// # Errors
-    /// When a tensor is missing, or libtorch fails, as it does without memory, or is needed and not linked.
-    pub fn new(engine: Engine, state_dict: &StateDict, batch: usize) -> Result<Self> {
+    /// When a tensor is missing or cannot be read, or libtorch fails, as it does without memory, or is needed
+    /// and not linked.
+    pub fn new(engine: Engine, tensors: &dyn TensorSource, batch: usize) -> Result<Self> {
         let network = match engine {
-            Engine::Simd(isa) => simd::network(isa, state_dict)?,
+            Engine::Simd(isa) => simd::network(isa, tensors)?,
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Engine::SimdInt16(int16) => simd::network(int16, state_dict)?,
+            Engine::SimdInt16(int16) => simd::network(int16, tensors)?,
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Engine::SimdBf16(bf16) => simd::network(bf16, state_dict)?,
+            Engine::SimdBf16(bf16) => simd::network(bf16, tensors)?,
             #[cfg(all(feature = "native", target_arch = "x86_64"))]
-            Engine::Amx(amx) => simd::network(amx, state_dict)?,
-            Engine::OnednnBf16 => libtorch_engines::fused(state_dict, Precision::Bf16, batch)?,
-            Engine::OnednnFp32 => libtorch_engines::fused(state_dict, Precision::Fp32, batch)?,
-            Engine::Libtorch => libtorch_engines::plain(state_dict, batch)?,
+            Engine::Amx(amx) => simd::network(amx, tensors)?,
+            Engine::OnednnBf16 => {
+                libtorch_engines::fused(&*tensors.all()?, Precision::Bf16, batch)?
+            }
+            Engine::OnednnFp32 => {
+                libtorch_engines::fused(&*tensors.all()?, Precision::Fp32, batch)?
+            }
+            Engine::Libtorch => libtorch_engines::plain(&*tensors.all()?, batch)?,
         };
         Ok(Backbone { engine, network })
     }

@@ -21,7 +21,7 @@ use crate::kernels::arithmetic::Value;
 use crate::kernels::fetch::LINE_LEN;
 use crate::kernels::pool::average_pool;
 use crate::model::resnet::{self, BLOCKS_BEFORE_LAYER4, LAYER4_CHANNELS};
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 use network::ResidualBlock;
 use stem::Stem;
 
@@ -82,13 +82,12 @@ pub struct Activations<V> {
 }
 
 impl<A: Network> SimdBackbone<A> {
-    /// Folds, transforms and packs the weights. `state_dict` has passed [`StateDict::check`] against
-    /// [`resnet::tensor_specs`].
+    /// Folds, transforms and packs the weights. `tensors` are those of [`resnet::tensor_specs`].
     ///
     /// # Errors
-    /// When a tensor is missing.
-    pub fn new(arithmetic: A, state_dict: &StateDict) -> Result<Self> {
-        let stem = Stem::new(arithmetic, state_dict)?;
+    /// When a tensor is missing or cannot be read.
+    pub fn new(arithmetic: A, tensors: &dyn TensorSource) -> Result<Self> {
+        let stem = Stem::new(arithmetic, tensors)?;
         let mut side = SIDE / 4;
         let mut bottlenecks = Vec::new();
         for bottleneck in resnet::bottlenecks() {
@@ -100,7 +99,7 @@ impl<A: Network> SimdBackbone<A> {
             .par_iter()
             // The last few hold most of the weights.
             .with_max_len(1)
-            .map(|(bottleneck, side)| A::Block::new(arithmetic, state_dict, bottleneck, *side))
+            .map(|(bottleneck, side)| A::Block::new(arithmetic, tensors, bottleneck, *side))
             .collect::<Result<_>>()?;
         Ok(SimdBackbone { arithmetic, layers: Arc::new(Layers { stem, blocks }) })
     }
@@ -161,9 +160,9 @@ struct OfThread<A: Network> {
 /// As [`SimdBackbone::new`].
 pub(super) fn network<A: Network>(
     arithmetic: A,
-    state_dict: &StateDict,
+    tensors: &dyn TensorSource,
 ) -> Result<Box<dyn SharedNetwork>> {
-    let backbone = SimdBackbone::new(arithmetic, state_dict)?;
+    let backbone = SimdBackbone::new(arithmetic, tensors)?;
     Ok(Box::new(OfThread { backbone, scratch: Scratch::default() }))
 }
 

@@ -81,7 +81,7 @@ impl<'a> Assembly<'a> {
             }
         }
         if let &[place] = users.as_slice()
-            && is_whole(&self.tensors[place].1, &block)
+            && is_whole(&self.tensors[place].1, block.len())
         {
             self.tensors[place].2 = Some(block);
             return Ok(());
@@ -108,10 +108,10 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// Whether the view is the block itself.
-fn is_whole(view: &View<'_>, block: &[u8]) -> bool {
+/// Whether the view is the block of `block_bytes` bytes itself.
+pub(super) fn is_whole(view: &View<'_>, block_bytes: usize) -> bool {
     let (run, outer_rank) = contiguous_tail(view);
-    outer_rank == 0 && run * view.dtype.size_bytes() == block.len()
+    outer_rank == 0 && run * view.dtype.size_bytes() == block_bytes
 }
 
 /// How many elements in a row lie next to each other, and how many dimensions are left around them.

@@ -59,24 +59,47 @@ impl<W: Write + Seek> PthWriter<W> {
     /// What the sink answers; invalid input when it is not the next of the specs, or its bytes do not
     /// fit its shape.
     pub fn put(&mut self, name: &str, tensor: &TensorData) -> io::Result<()> {
+        let TensorData { dtype, shape, bytes } = tensor;
+        self.start(name, *dtype, shape, bytes.len())?;
+        self.write(bytes)
+    }
+
+    /// Starts the next tensor, whose `length` bytes are then given to [`PthWriter::write`].
+    ///
+    /// # Errors
+    /// As [`PthWriter::put`].
+    pub fn start(
+        &mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        length: usize,
+    ) -> io::Result<()> {
         let Some(spec) = self.specs.get(self.num_written) else {
             return Err(invalid(format!("{name} is one tensor too many")));
         };
-        if spec.name != name || spec.dtype != tensor.dtype || spec.shape != tensor.shape {
-            let (found, expected) = (tensor.dtype.name(), spec.dtype.name());
+        if spec.name != name || spec.dtype != dtype || spec.shape != shape {
+            let (found, expected) = (dtype.name(), spec.dtype.name());
             return Err(invalid(format!(
-                "{name}, {found} {:?}, where {}, {expected} {:?}, was announced",
-                tensor.shape, spec.name, spec.shape
+                "{name}, {found} {shape:?}, where {}, {expected} {:?}, was announced",
+                spec.name, spec.shape
             )));
         }
-        if num_bytes(spec)? != tensor.bytes.len() {
-            let length = tensor.bytes.len();
-            let (dtype, shape) = (tensor.dtype.name(), &tensor.shape);
+        if num_bytes(spec)? != length {
+            let dtype = dtype.name();
             return Err(invalid(format!("{name}: {length} bytes for {dtype} {shape:?}")));
         }
-        put(&mut self.zip, &format!("data/{}", self.num_written), &tensor.bytes)?;
+        start(&mut self.zip, &format!("data/{}", self.num_written), length)?;
         self.num_written += 1;
         Ok(())
+    }
+
+    /// Writes the next bytes of the tensor that was started.
+    ///
+    /// # Errors
+    /// What the sink answers.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.zip.write_all(bytes)
     }
 
     /// Where it writes to, but for what the end of a tensor's block still changes.
@@ -98,13 +121,17 @@ impl<W: Write + Seek> PthWriter<W> {
 }
 
 fn put(zip: &mut ZipWriter<impl Write + Seek>, name: &str, content: &[u8]) -> io::Result<()> {
+    start(zip, name, content.len())?;
+    zip.write_all(content)
+}
+
+fn start(zip: &mut ZipWriter<impl Write + Seek>, name: &str, length: usize) -> io::Result<()> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::default())
-        .large_file(u32::try_from(content.len()).is_err())
+        .large_file(u32::try_from(length).is_err())
         .with_alignment(ALIGNMENT);
-    zip.start_file(format!("archive/{name}"), options)?;
-    zip.write_all(content)
+    Ok(zip.start_file(format!("archive/{name}"), options)?)
 }
 
 /// An `OrderedDict` of `_rebuild_tensor_v2` calls, protocol 2, the tensor at place N in block N.

@@ -1,8 +1,10 @@
 //! The zip format, `torch.save`'s default since PyTorch 1.6.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crc32fast::Hasher;
 use rayon::prelude::*;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -17,37 +19,20 @@ const MAX_PICKLE_BYTES: u64 = 16 << 20;
 /// What a plain zip can declare; a zip64 may declare more than memory holds.
 const MAX_ENTRIES: u64 = 0xffff;
 
+/// Bytes read at once.
+const PIECE: usize = 1 << 16;
+
 /// Reads a file of `file_bytes` bytes, its blocks on all threads.
-pub(super) fn read(mut file: SharedFile, file_bytes: u64) -> Result<StateDict> {
-    check_directory(&mut file, file_bytes)?;
-    let bytes_left = AtomicU64::new(file_bytes);
-    let mut archive = Archive { zip: ZipArchive::new(file)?, bytes_left: &bytes_left };
-    let folder = archive.folder()?;
-    if let Some(order) = archive.read(&format!("{folder}/byteorder"), 16)?
-        && order != b"little"
-    {
-        return Err(Fault::Refused(format!(
-            "its numbers are {}-endian: save it again on a little-endian machine",
-            order.escape_ascii()
-        )));
-    }
-    let data = archive
-        .read(&format!("{folder}/data.pkl"), MAX_PICKLE_BYTES)?
-        .ok_or_else(|| Fault::damaged("data.pkl is missing"))?;
+pub(super) fn read(file: SharedFile, file_bytes: u64) -> Result<StateDict> {
+    let mut archive = Archive::open(file, file_bytes)?;
+    let data = archive.read_pickle()?;
     let pickle = pickle::read(&data)?;
     let views = checkpoint::tensors(&pickle.heap, pickle.root)?;
     let mut assembly = Assembly::plan(views, file_bytes)?;
     let keys = assembly.missing_blocks();
     let blocks: Vec<Result<Vec<u8>>> = keys
         .par_iter()
-        .map_init(
-            || archive.clone(),
-            |archive, key| {
-                archive.read(&format!("{folder}/data/{key}"), MAX_TENSOR_BYTES)?.ok_or_else(|| {
-                    Fault::Damaged(format!("data/{} is missing", key.escape_default()))
-                })
-            },
-        )
+        .map_init(|| archive.clone(), |archive, key| archive.read_block(key))
         .collect();
     for (key, block) in keys.into_iter().zip(blocks) {
         assembly.supply(key, block?)?;
@@ -56,53 +41,148 @@ pub(super) fn read(mut file: SharedFile, file_bytes: u64) -> Result<StateDict> {
 }
 
 /// Each thread reads from a clone of its own.
-#[derive(Clone)]
-struct Archive<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Archive {
+    file: SharedFile,
     zip: ZipArchive<SharedFile>,
+    /// Holds everything, named after the file or `archive`.
+    folder: Arc<str>,
     /// What all entries together may still take: they are stored as they are, so honest ones cannot
     /// exceed the file.
-    bytes_left: &'a AtomicU64,
+    bytes_left: Arc<AtomicU64>,
 }
 
-impl Archive<'_> {
-    /// The folder that holds everything, named after the file or `archive`.
-    fn folder(&self) -> Result<String> {
-        let mut folders = self.zip.file_names().filter_map(|name| {
-            let name = name.ok()?;
-            let folder = name.strip_suffix("/data.pkl")?;
-            (!folder.contains('/')).then(|| folder.to_owned())
-        });
-        match (folders.next(), folders.next()) {
-            (Some(folder), None) => Ok(folder),
-            _ => Err(Fault::refused("a zip file, but not one that torch.save wrote")),
+impl Archive {
+    /// Of a file of `file_bytes` bytes that torch.save wrote on a little-endian machine.
+    pub(super) fn open(mut file: SharedFile, file_bytes: u64) -> Result<Self> {
+        check_directory(&mut file, file_bytes)?;
+        let zip = ZipArchive::new(file.clone())?;
+        let folder = folder(&zip)?;
+        let mut archive = Archive { file, zip, folder, bytes_left: Arc::new(file_bytes.into()) };
+        if let Some(order) = archive.read("byteorder", 16)?
+            && order != b"little"
+        {
+            return Err(Fault::Refused(format!(
+                "its numbers are {}-endian: save it again on a little-endian machine",
+                order.escape_ascii()
+            )));
         }
+        Ok(archive)
+    }
+
+    /// What describes the tensors.
+    pub(super) fn read_pickle(&mut self) -> Result<Vec<u8>> {
+        self.read("data.pkl", MAX_PICKLE_BYTES)?
+            .ok_or_else(|| Fault::damaged("data.pkl is missing"))
+    }
+
+    /// The block called `key`.
+    pub(super) fn read_block(&mut self, key: &str) -> Result<Vec<u8>> {
+        self.read(&format!("data/{key}"), MAX_TENSOR_BYTES)?.ok_or_else(|| missing(key))
     }
 
     /// The content of an entry of at most `max_bytes` bytes, its checksum verified; none when there
     /// is no such entry.
     fn read(&mut self, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
-        let Some(index) = self.zip.index_for_name(name) else { return Ok(None) };
-        let mut entry = self.zip.by_index(index)?;
-        let size = entry.size();
-        let shown = name.escape_default();
-        if entry.compression() != CompressionMethod::Stored || entry.compressed_size() != size {
-            return Err(Fault::Refused(format!(
-                "{shown} is compressed, which torch.save never does"
-            )));
-        }
+        let Some(mut entry) = self.open_entry(name)? else { return Ok(None) };
+        let size = entry.num_left;
         let take = |left: u64| left.checked_sub(size).filter(|_| size <= max_bytes);
         if self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            let shown = entry.name.escape_default();
             return Err(Fault::Damaged(format!("{shown} declares {size} bytes")));
         }
-        let mut content = Vec::with_capacity(size as usize);
-        entry.read_to_end(&mut content).map_err(Fault::from).map_err(|fault| match fault {
-            Fault::Damaged(reason) => Fault::Damaged(format!("{shown}: {reason}")),
-            other => other,
-        })?;
-        if content.len() as u64 != size {
-            return Err(Fault::Damaged(format!("{shown} ends too early")));
-        }
+        let mut content = vec![0; size as usize];
+        entry.read(&mut content)?;
         Ok(Some(content))
+    }
+
+    /// The block called `key`, to be read piece by piece.
+    pub(super) fn open_block(&mut self, key: &str) -> Result<EntryReader> {
+        self.open_entry(&format!("data/{key}"))?.ok_or_else(|| missing(key))
+    }
+
+    fn open_entry(&mut self, name: &str) -> Result<Option<EntryReader>> {
+        let name = format!("{}/{name}", self.folder);
+        let Some(index) = self.zip.index_for_name(&name) else { return Ok(None) };
+        let entry = self.zip.by_index(index)?;
+        let num_left = entry.size();
+        let start = match entry.data_start() {
+            Some(start)
+                if entry.compression() == CompressionMethod::Stored
+                    && entry.compressed_size() == num_left =>
+            {
+                start
+            }
+            _ => {
+                let shown = name.escape_default();
+                return Err(Fault::Refused(format!(
+                    "{shown} is compressed, which torch.save never does"
+                )));
+            }
+        };
+        let checksum = entry.crc32();
+        drop(entry);
+        let mut file = self.file.clone();
+        file.seek(SeekFrom::Start(start))?;
+        Ok(Some(EntryReader { name, file, num_left, hasher: Hasher::new(), checksum }))
+    }
+}
+
+/// An entry that is read piece by piece.
+#[derive(Debug)]
+pub(super) struct EntryReader {
+    name: String,
+    file: SharedFile,
+    num_left: u64,
+    hasher: Hasher,
+    /// CRC-32 of the whole entry.
+    checksum: u32,
+}
+
+impl EntryReader {
+    /// Bytes that have not been read.
+    pub(super) fn num_left(&self) -> u64 {
+        self.num_left
+    }
+
+    /// Reads the next bytes, not more than are left. With the last ones the checksum is verified.
+    pub(super) fn read(&mut self, bytes: &mut [u8]) -> Result<()> {
+        // They are still in the cache when the checksum is taken.
+        for piece in bytes.chunks_mut(PIECE) {
+            self.file.read_exact(piece).map_err(|error| self.damaged(error.into()))?;
+            self.hasher.update(piece);
+            self.num_left -= piece.len() as u64;
+        }
+        if self.num_left == 0 && self.hasher.clone().finalize() != self.checksum {
+            return Err(self.damaged(Fault::damaged("Invalid checksum")));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Damaged(reason) => {
+                Fault::Damaged(format!("{}: {reason}", self.name.escape_default()))
+            }
+            other => other,
+        }
+    }
+}
+
+fn missing(key: &str) -> Fault {
+    Fault::Damaged(format!("data/{} is missing", key.escape_default()))
+}
+
+/// The folder of the only `data.pkl`.
+fn folder(zip: &ZipArchive<SharedFile>) -> Result<Arc<str>> {
+    let mut folders = zip.file_names().filter_map(|name| {
+        let name = name.ok()?;
+        let folder = name.strip_suffix("/data.pkl")?;
+        (!folder.contains('/')).then(|| Arc::from(folder))
+    });
+    match (folders.next(), folders.next()) {
+        (Some(folder), None) => Ok(folder),
+        _ => Err(Fault::refused("a zip file, but not one that torch.save wrote")),
     }
 }
 

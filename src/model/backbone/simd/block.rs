@@ -9,7 +9,7 @@ use crate::kernels::arithmetic::F32Products;
 use crate::kernels::fetch::fetch;
 use crate::kernels::gemm::Contiguous;
 use crate::model::resnet::Bottleneck;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 
 /// Bytes of a block's output that are computed before what follows of them: they stay in the L2 cache,
 /// 512 KiB at least on servers since 2017.
@@ -34,13 +34,18 @@ pub struct Block<A: F32Products> {
 impl<A: F32Products> ResidualBlock<A> for Block<A> {
     type Scratch = Scratch<A::Value>;
 
-    fn new(arithmetic: A, state_dict: &StateDict, block: &Bottleneck, side: usize) -> Result<Self> {
+    fn new(
+        arithmetic: A,
+        tensors: &dyn TensorSource,
+        block: &Bottleneck,
+        side: usize,
+    ) -> Result<Self> {
         let [conv1, conv2, conv3] = &block.convs;
-        let product = |conv| Product::new(arithmetic, state_dict, conv);
-        let downsample = |conv| Downsample::new(arithmetic, state_dict, conv, side);
+        let product = |conv| Product::new(arithmetic, tensors, conv);
+        let downsample = |conv| Downsample::new(arithmetic, tensors, conv, side);
         Ok(Block {
             reduce: product(conv1)?,
-            convolve: Conv3x3::new(arithmetic, state_dict, conv2, side)?,
+            convolve: Conv3x3::new(arithmetic, tensors, conv2, side)?,
             expand: product(conv3)?,
             downsample: block.downsample.as_ref().map(downsample).transpose()?,
             side,

@@ -13,7 +13,7 @@ use crate::kernels::lines::RowsInLines;
 use crate::kernels::winograd::{self, Winograd};
 use crate::model::fold::Folding;
 use crate::model::resnet::ConvNorm;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 
 /// A convolution as one matrix product.
 #[derive(Debug)]
@@ -27,28 +27,29 @@ pub(super) struct Product<A: Arithmetic> {
 }
 
 impl<A: Arithmetic> Product<A> {
-    pub(super) fn new(arithmetic: A, state_dict: &StateDict, conv: &ConvNorm) -> Result<Self> {
-        let folding = Folding::new(state_dict, conv)?;
-        let weights = packed(arithmetic, conv, &folding);
+    pub(super) fn new(arithmetic: A, tensors: &dyn TensorSource, conv: &ConvNorm) -> Result<Self> {
+        let mut folding = Folding::new(tensors, conv)?;
+        let weights = packed(arithmetic, conv, &mut folding);
         let out_len = conv.out_channels / A::Value::CHANNELS;
-        Ok(Product { arithmetic, weights, bias: folding.bias, out_len })
+        Ok(Product { arithmetic, weights, bias: folding.finish()?, out_len })
     }
 
     /// Two 1x1 convolutions whose outputs are added: a row has the input of one, then of the other.
     #[cfg(all(feature = "native", target_arch = "x86_64"))]
     pub(super) fn of_sum(
         arithmetic: A,
-        state_dict: &StateDict,
+        tensors: &dyn TensorSource,
         [first, second]: [&ConvNorm; 2],
     ) -> Result<Self> {
-        let foldings = [Folding::new(state_dict, first)?, Folding::new(state_dict, second)?];
+        let mut foldings = [Folding::new(tensors, first)?, Folding::new(tensors, second)?];
         let depth = first.in_channels + second.in_channels;
         let weights = arithmetic.pack(1, depth, first.out_channels, |output, row| {
             let (begin, end) = row.split_at_mut(first.in_channels);
             foldings[0].row(output, begin);
             foldings[1].row(output, end);
         });
-        let biases = foldings[0].bias.iter().zip(&foldings[1].bias);
+        let [first_bias, second_bias] = foldings.map(Folding::finish);
+        let biases = first_bias?.into_iter().zip(second_bias?);
         let bias = biases.map(|(first, second)| first + second).collect();
         Ok(Product { arithmetic, weights, bias, out_len: first.out_channels / A::Value::CHANNELS })
     }
@@ -72,7 +73,7 @@ impl<A: Arithmetic> Product<A> {
 }
 
 /// The weights of a convolution as a product's. A segment is a pixel of the kernel.
-fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folding: &Folding) -> A::Weights {
+fn packed<A: Arithmetic>(arithmetic: A, conv: &ConvNorm, folding: &mut Folding) -> A::Weights {
     let (in_channels, num_pixels) = (conv.in_channels, conv.kernel * conv.kernel);
     let mut kernels = vec![0.0; in_channels * num_pixels];
     arithmetic.pack(num_pixels, in_channels, conv.out_channels, |output, row| {
@@ -102,11 +103,11 @@ pub(super) struct Downsample<A: Arithmetic> {
 impl<A: Arithmetic> Downsample<A> {
     pub(super) fn new(
         arithmetic: A,
-        state_dict: &StateDict,
+        tensors: &dyn TensorSource,
         conv: &ConvNorm,
         side: usize,
     ) -> Result<Self> {
-        let product = Product::new(arithmetic, state_dict, conv)?;
+        let product = Product::new(arithmetic, tensors, conv)?;
         let in_stride = stride_of::<A::Value>(conv.in_channels);
         Ok(Downsample { product, side, stride: conv.stride, in_stride })
     }
@@ -145,20 +146,22 @@ pub struct Scratch<V> {
 impl<A: F32Products> Conv3x3<A> {
     pub(super) fn new(
         arithmetic: A,
-        state_dict: &StateDict,
+        tensors: &dyn TensorSource,
         conv: &ConvNorm,
         side: usize,
     ) -> Result<Self> {
         if conv.stride == 1 {
-            let folding = Folding::new(state_dict, conv)?;
+            let mut folding = Folding::new(tensors, conv)?;
             let (num_in, num_out) = (conv.in_channels, conv.out_channels);
+            let bias = folding.bias().to_vec();
             let row = |output, row: &mut [f32]| folding.row(output, row);
-            let winograd = Winograd::new(arithmetic, num_in, num_out, row, &folding.bias);
+            let winograd = Winograd::new(arithmetic, num_in, num_out, row, &bias);
+            folding.finish()?;
             return Ok(Conv3x3::Winograd { winograd, side });
         }
         let pixel_len = conv.in_channels / A::Value::CHANNELS;
         let padding = Padding { side, stride: conv.stride, pixel_len };
-        let product = Product::new(arithmetic, state_dict, conv)?;
+        let product = Product::new(arithmetic, tensors, conv)?;
         Ok(Conv3x3::Strided { product, padding, places: padding.places() })
     }
 

@@ -17,7 +17,7 @@ use crate::kernels::bf16::Bf16;
 use crate::kernels::int16::Int16;
 use crate::kernels::isa::Isa;
 use crate::model::resnet::Bottleneck;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 
 /// What a network is computed with.
 pub trait Network: Arithmetic + 'static {
@@ -60,7 +60,12 @@ pub trait ResidualBlock<A: Arithmetic>: Debug + Sized + Send + Sync {
     ///
     /// # Errors
     /// When a tensor is missing.
-    fn new(arithmetic: A, state_dict: &StateDict, block: &Bottleneck, side: usize) -> Result<Self>;
+    fn new(
+        arithmetic: A,
+        tensors: &dyn TensorSource,
+        block: &Bottleneck,
+        side: usize,
+    ) -> Result<Self>;
 
     /// Brings the input of some images, `[N, side, side, C]` where `first` are before them and `num_images`
     /// in all, to where [`ResidualBlock::forward`] takes it from. What `input` holds then does not matter.

@@ -10,7 +10,7 @@ use crate::kernels::lines::{Lines, RowsInLines};
 use crate::kernels::pool::max_pool;
 use crate::model::fold::Folding;
 use crate::model::resnet;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 
 /// The kernel reaches this far outside the image.
 const PADDING: usize = 3;
@@ -46,9 +46,9 @@ pub(super) struct Scratch<V> {
 }
 
 impl<A: Arithmetic> Stem<A> {
-    pub(super) fn new(arithmetic: A, state_dict: &StateDict) -> Result<Self> {
+    pub(super) fn new(arithmetic: A, tensors: &dyn TensorSource) -> Result<Self> {
         let conv = resnet::stem();
-        let folding = Folding::new(state_dict, &conv)?;
+        let mut folding = Folding::new(tensors, &conv)?;
         let segment_len = KERNEL_LINE_LEN.next_multiple_of(A::Value::CHANNELS);
         // [3, 7, 7]
         let mut kernel = [0.0; RGB * KERNEL * KERNEL];
@@ -62,7 +62,7 @@ impl<A: Arithmetic> Stem<A> {
                 }
             }
         });
-        Ok(Stem { arithmetic, weights, bias: folding.bias })
+        Ok(Stem { arithmetic, weights, bias: folding.finish()? })
     }
 
     /// Some lines at a time, so that they are pooled while they are in the cache.

@@ -12,7 +12,7 @@ use crate::kernels::amx::{Amx, Ends, Pixels};
 use crate::kernels::gemm::{Contiguous, Epilogue};
 use crate::kernels::pairs::Pair;
 use crate::model::resnet::Bottleneck;
-use crate::model::state_dict::StateDict;
+use crate::model::state_dict::TensorSource;
 
 /// Bytes of a block's output that are computed before the first convolution of the next block: much of them
 /// stays in the L2 cache, 2 MiB on all CPUs with AMX.
@@ -43,18 +43,18 @@ impl ResidualBlock<Amx> for TileBlock {
 
     fn new(
         arithmetic: Amx,
-        state_dict: &StateDict,
+        tensors: &dyn TensorSource,
         block: &Bottleneck,
         side: usize,
     ) -> Result<Self> {
         let [conv1, conv2, conv3] = &block.convs;
-        let product = |conv| Product::new(arithmetic, state_dict, conv);
+        let product = |conv| Product::new(arithmetic, tensors, conv);
         let padding = Padding { side, stride: conv2.stride, pixel_len: conv2.in_channels / 2 };
         Ok(TileBlock {
             reduce: product(conv1)?,
             convolve: product(conv2)?,
             expand: match &block.downsample {
-                Some(shortcut) => Product::of_sum(arithmetic, state_dict, [conv3, shortcut])?,
+                Some(shortcut) => Product::of_sum(arithmetic, tensors, [conv3, shortcut])?,
                 None => product(conv3)?,
             },
             shortcut_len: block.downsample.as_ref().map(|conv| conv.in_channels / 2),
