@@ -79,8 +79,8 @@ pub const FEATURES_DIR: &str = "features";
 pub const DIGESTS_FILE: &str = "digests.json";
 /// The small pictures of the latest report, there too: the next one need not decode these images again.
 pub const THUMBNAILS_FILE: &str = "thumbnails.jsonl";
-/// Features of a split that are held in memory at most: of larger ones the fit reads what it needs
-/// from the disk, as often as it needs it. The breeds' train split takes 55 MB.
+/// Features of train and valid that are held in memory at most: of more the fit reads what it needs from the disk, as
+/// often as it needs it. Those of the breeds take 62 MB.
 pub const FEATURES_IN_MEMORY_BYTES: usize = 64 << 20;
 /// Features of other weights, engines or transforms are kept up to this size, the latest first.
 pub const STORE_UNUSED_BYTES: u64 = 1 << 30;

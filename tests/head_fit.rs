@@ -442,7 +442,7 @@ fn features_in_the_store_give_the_bits_of_those_in_memory() {
         for (values, (content, view)) in split.rows().zip(&rows) {
             store.append(content, *view, values).unwrap();
         }
-        SplitFeatures::of(&store, rows, split.targets.clone(), 0).unwrap()
+        SplitFeatures::of(&store, rows, split.targets.clone(), false).unwrap()
     };
     let hyperparameters = Hyperparameters { max_epochs: 2, ..Hyperparameters::default() };
     let run = |train: SplitFeatures, valid: SplitFeatures| {

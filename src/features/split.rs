@@ -59,16 +59,15 @@ impl StoredFeatures {
 }
 
 impl SplitFeatures {
-    /// The features of images, by content and view, with their class ids: in memory where all together take
-    /// `max_bytes` at most. `None` where one cannot be read.
+    /// The features of images, by content and view, with their class ids. `None` where one cannot be read.
     pub fn of(
         store: &Arc<FeatureStore>,
         rows: Vec<(blake3::Hash, u32)>,
         targets: Vec<usize>,
-        max_bytes: usize,
+        in_memory: bool,
     ) -> Option<Self> {
         let num_features = f32::ROW_LEN;
-        if rows.len() * num_features * size_of::<f32>() > max_bytes {
+        if !in_memory {
             let tried = rows.par_iter().map_init(
                 || vec![0.0; num_features],
                 |values, (content, view)| store.read(content, *view, values),
@@ -206,18 +205,17 @@ mod tests {
         Arc::new(store)
     }
 
-    fn split(store: &Arc<FeatureStore>, max_bytes: usize) -> Option<SplitFeatures> {
+    fn split(store: &Arc<FeatureStore>, in_memory: bool) -> Option<SplitFeatures> {
         let rows = (0..NUM_ROWS).map(|row| (content(row), 3)).collect();
-        SplitFeatures::of(store, rows, (0..NUM_ROWS).map(|row| row % 7).collect(), max_bytes)
+        SplitFeatures::of(store, rows, (0..NUM_ROWS).map(|row| row % 7).collect(), in_memory)
     }
 
     #[test]
     fn rows_are_the_same_from_memory_and_from_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path(), None);
-        let num_bytes = NUM_ROWS * f32::ROW_LEN * size_of::<f32>();
-        let in_memory = split(&store, num_bytes).unwrap();
-        let stored = split(&store, num_bytes - 1).unwrap();
+        let in_memory = split(&store, true).unwrap();
+        let stored = split(&store, false).unwrap();
         assert!(matches!(in_memory, SplitFeatures::Memory(_)));
         assert!(matches!(stored, SplitFeatures::Stored(_)));
         let expected: Vec<f32> = (0..NUM_ROWS * f32::ROW_LEN).map(|index| index as f32).collect();
@@ -250,7 +248,7 @@ mod tests {
         for missing in [0, MIN_ROWS, NUM_ROWS - 1] {
             let dir = tempfile::tempdir().unwrap();
             let store = store(dir.path(), Some(missing));
-            assert!([usize::MAX, 0].iter().all(|&max_bytes| split(&store, max_bytes).is_none()));
+            assert!([true, false].iter().all(|&in_memory| split(&store, in_memory).is_none()));
         }
     }
 
@@ -258,7 +256,7 @@ mod tests {
     fn what_is_damaged_later_is_an_error_that_names_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path(), None);
-        let split = split(&store, 0).unwrap();
+        let split = split(&store, false).unwrap();
         let file = OpenOptions::new().write(true).open(store.path()).unwrap();
         let middle = file.metadata().unwrap().len() / 2;
         file.write_all_at(&[0xff; 3], middle).unwrap();

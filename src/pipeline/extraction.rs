@@ -99,7 +99,8 @@ impl HeldOut {
     }
 
     fn read(&self, rows: &[Row]) -> Result<SplitFeatures> {
-        features_of(&self.store, rows).ok_or_else(|| unreadable(&self.store))
+        let in_memory = fits_in_memory(rows.len());
+        features_of(&self.store, rows, in_memory).ok_or_else(|| unreadable(&self.store))
     }
 }
 
@@ -229,10 +230,13 @@ pub(super) fn extract_folder(
         // The features of all images take the place of what computed them.
         heap::trim();
         rows = Split::ALL.map(|split| rows_of(split, samples, &collected));
-        let [train, valid, test] =
-            rows.each_ref().map(|rows| features_of(collection.store(), rows));
-        // Those of test are only tried.
-        read = train.zip(valid).filter(|_| test.is_some());
+        let [train, valid, test] = &rows;
+        let in_memory = fits_in_memory(train.len() + valid.len());
+        let features_of = |rows, in_memory| features_of(collection.store(), rows, in_memory);
+        read = features_of(train, in_memory)
+            .zip(features_of(valid, in_memory))
+            // Those of test are only tried.
+            .filter(|_| features_of(test, false).is_some());
         // The other machines do not compute twice.
         if read.is_some() || division.is_some() {
             break;
@@ -305,16 +309,19 @@ fn rows_of(wanted: Split, samples: &[(Split, &Sample)], collected: &[Collected])
 }
 
 /// Of these rows; `None` where one cannot be read.
-fn features_of(store: &Arc<FeatureStore>, rows: &[Row]) -> Option<SplitFeatures> {
+fn features_of(store: &Arc<FeatureStore>, rows: &[Row], in_memory: bool) -> Option<SplitFeatures> {
     let targets = rows.iter().map(|row| row.target).collect();
     let rows = rows.iter().map(|row| (row.content, row.view)).collect();
-    SplitFeatures::of(store, rows, targets, FEATURES_IN_MEMORY_BYTES)
+    SplitFeatures::of(store, rows, targets, in_memory)
 }
 
-/// Bytes of so many rows in the order in which the search goes through them, where they are too many for the memory.
-fn ordered_bytes(num_rows: usize) -> u64 {
-    let num_bytes = num_rows * NUM_FEATURES * size_of::<f32>();
-    if num_bytes > FEATURES_IN_MEMORY_BYTES { num_bytes as u64 } else { 0 }
+fn fits_in_memory(num_rows: usize) -> bool {
+    row_bytes(num_rows) <= FEATURES_IN_MEMORY_BYTES
+}
+
+/// Bytes of the features of so many rows.
+fn row_bytes(num_rows: usize) -> usize {
+    num_rows * NUM_FEATURES * size_of::<f32>()
 }
 
 /// 15 million parameters, their velocities, and those of the best epoch, twice while it is replaced.
@@ -337,8 +344,9 @@ fn require_space(
         TrainFrom::Layer4 => LAYER4_CHECKPOINT_BYTES,
     };
     let num_rows = |split| folder.samples(split).len() * num_views(split) as usize;
-    let ordered_bytes = [Split::Train, Split::Valid].map(|split| ordered_bytes(num_rows(split)));
-    let ordered_bytes: u64 = ordered_bytes.iter().sum();
+    let num_fitted = num_rows(Split::Train) + num_rows(Split::Valid);
+    // In the order in which the search goes through them.
+    let ordered_bytes = if fits_in_memory(num_fitted) { 0 } else { row_bytes(num_fitted) as u64 };
     disk_space::require_all(&[
         (&job.model_dir, artifact::saved_bytes(backbone_bytes, folder.classes.len())),
         (job.state_dir(), collection.bytes(num_missing) + checkpoint_bytes + ordered_bytes),
