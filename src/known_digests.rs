@@ -74,18 +74,29 @@ impl KnownDigests {
     /// # Errors
     /// [`Error::Io`] with the path; [`Error::Stopped`]. That the lists cannot be written is none.
     pub fn of_file(&self, path: &Path) -> Result<String> {
+        if let Some(sha256) = self.known(path)? {
+            return Ok(sha256);
+        }
         let read_at = SystemTime::now();
         let metadata = fs::metadata(path).map_err(Error::io(Action::Read, path))?;
         let stat = Stat::of(&metadata);
-        let is_this = |it: &&Known| it.path == path && it.stat == stat;
-        if let Some(known) = self.lock().files.iter().find(is_this) {
-            return Ok(known.sha256.clone());
-        }
         let (sha256, _) = digest::of_file(path)?;
         if is_settled(&metadata, read_at) {
             self.insert(Known { path: path.to_path_buf(), stat, sha256: sha256.clone() });
         }
         Ok(sha256)
+    }
+
+    /// SHA-256 of the file at `path`, if that need not be read for it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn known(&self, path: &Path) -> Result<Option<String>> {
+        let metadata = fs::metadata(path).map_err(Error::io(Action::Read, path))?;
+        let stat = Stat::of(&metadata);
+        let lists = self.lock();
+        let known = lists.files.iter().find(|it| it.path == path && it.stat == stat);
+        Ok(known.map(|known| known.sha256.clone()))
     }
 
     /// Takes it that the file at `path`, which this program has just written, has this SHA-256, so that the

@@ -12,6 +12,7 @@ mod saving;
 mod sharing;
 mod standing;
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 use crate::artifact::{self, Metadata, SplitMetrics};
 use crate::atomic_file;
-use crate::config::{EXPECTED_NUM_CLASSES, TrainFrom};
+use crate::config::{CHUNK, EXPECTED_NUM_CLASSES, TrainFrom};
 use crate::data::FileNote;
 use crate::data::image_folder::{ImageFolder, Split, require_all_classes};
 use crate::data::transform::EvalTransform;
@@ -31,7 +32,7 @@ use crate::features::extract::Keep;
 use crate::job::{Job, Kind};
 use crate::known_digests::KnownDigests;
 use crate::metrics::Metrics;
-use crate::model::backbone::Engine;
+use crate::model::backbone::{Backbone, Engine};
 use crate::model::state_dict::TensorSource;
 use crate::model::weights::Weights;
 use crate::run::host::Host;
@@ -138,7 +139,7 @@ fn train_locked(
         draw_sample(job, group, status)?;
     }
     let digests = Arc::new(KnownDigests::open(&job.digests_path()));
-    let (folder, weights) = find_inputs(job, &digests, status)?;
+    let Inputs { folder, weights, packed } = find_inputs(job, &digests, engine, status)?;
     let transform = EvalTransform::imagenet(weights.resize);
 
     let num_cpus = job.num_workers;
@@ -160,6 +161,7 @@ fn train_locked(
         fingerprint: weights.sha256.clone(),
         open: &|| weights.open(),
         keep: if is_final { Keep::Features } else { Keep::Activations },
+        packed: Cell::new(packed),
         drafting: is_final.then_some(&drafting),
     };
     let mut standing = StandingModel::verify(job.model_dir.clone(), &digests)?;
@@ -183,8 +185,13 @@ fn train_locked(
             Ok(Box::new(fine_tuning::with(weights.load()?, &fit.tuned)))
         };
         let fingerprint = fine_tuning::fingerprint(&weights, &fit.tuned);
-        let trained =
-            Network { fingerprint, open: &open, keep: Keep::Features, drafting: Some(&drafting) };
+        let trained = Network {
+            fingerprint,
+            open: &open,
+            keep: Keep::Features,
+            packed: Cell::default(),
+            drafting: Some(&drafting),
+        };
         extracted = extract_folder(job, &folder, &weights, &trained, workers, transform, status)?;
     }
     let of_train = if fit.tuned.is_empty() {
@@ -232,18 +239,28 @@ fn draw_sample(job: &Job, group: Option<&ProcessGroup>, status: &StatusWriter) -
     group.map_or(Ok(()), ProcessGroup::meet)
 }
 
-/// Lists the images, finds the weights.
+struct Inputs {
+    folder: ImageFolder,
+    weights: Weights,
+    /// The weights as the engine wants them, where there was time for it.
+    packed: Option<Backbone>,
+}
+
+/// Lists the images, finds the weights. Where these have to be hashed, they are packed for `engine` meanwhile; if that
+/// fails, it will again when it is needed.
 fn find_inputs(
     job: &Job,
     digests: &KnownDigests,
+    engine: Engine,
     status: &StatusWriter,
-) -> Result<(ImageFolder, Weights)> {
+) -> Result<Inputs> {
     status.stage("reading the folders", 0);
+    let pack = |tensors: &dyn TensorSource| Backbone::new(engine, tensors, CHUNK).ok();
     let (folder, weights) = rayon::join(
         || ImageFolder::scan_splits(&job.data_dir, &job.split_dirs),
-        || Weights::locate(&job.weights_dir, job.weights_file, digests),
+        || Weights::locate_and(&job.weights_dir, job.weights_file, digests, pack),
     );
-    let (folder, weights) = (folder?, weights?);
+    let (folder, (weights, packed)) = (folder?, weights?);
     let num_classes = folder.classes.len();
     log::info!(
         "{}: {num_classes} classes; {} train, {} valid, {} test images",
@@ -256,7 +273,7 @@ fn find_inputs(
         log::warn!("{num_classes} classes, where the dog breeds have {EXPECTED_NUM_CLASSES}");
     }
     log::info!("{}: SHA-256 {}", weights.path.display(), weights.sha256);
-    Ok((folder, weights))
+    Ok(Inputs { folder, weights, packed: packed.flatten() })
 }
 
 /// Passes where each split has an image of every class besides those that were skipped.

@@ -37,14 +37,37 @@ impl Weights {
     /// [`Error::InputMissing`] without a file; [`Error::BadData`] when its SHA-256 is not the one
     /// in its name.
     pub fn locate(dir: &Path, preferred: &str, digests: &KnownDigests) -> Result<Self> {
+        Weights::locate_and(dir, preferred, digests, |_| ()).map(|(weights, _)| weights)
+    }
+
+    /// The same. Where the file has to be read for its hash, `meanwhile` is given its tensors, if they are those of a
+    /// ResNet50 and can be read one by one. What it makes of them is returned if it is of the bytes that were hashed.
+    ///
+    /// # Errors
+    /// As [`Weights::locate`].
+    pub fn locate_and<T: Send>(
+        dir: &Path,
+        preferred: &str,
+        digests: &KnownDigests,
+        meanwhile: impl FnOnce(&dyn TensorSource) -> T + Send,
+    ) -> Result<(Self, Option<T>)> {
         let path = find(dir, preferred)?;
         if path.file_name().is_none_or(|name| name != preferred) {
             log::info!("{preferred} is not in {}; using {}", dir.display(), path.display());
         }
         let stat = stat(&path)?;
-        let sha256 = digests.of_file(&path)?;
+        let (sha256, made) = match digests.known(&path)? {
+            Some(sha256) => (sha256, None),
+            None => {
+                let make = || open_stored(&path, &stat).map(|stored| meanwhile(&stored));
+                let (sha256, made) = rayon::join(|| digests.of_file(&path), make);
+                // Both are of the same bytes only if nothing has touched the file.
+                let is_touched = self::stat(&path)? != stat;
+                (sha256?, made.filter(|_| !is_touched))
+            }
+        };
         require_name_matches(&path, &sha256)?;
-        Ok(Weights { resize: resize_of(&path), path, sha256, stat })
+        Ok((Weights { resize: resize_of(&path), path, sha256, stat }, made))
     }
 
     /// Reads every tensor of ResNet50 but the head's.
@@ -68,12 +91,9 @@ impl Weights {
     /// # Errors
     /// As [`Weights::load`].
     pub fn open(&self) -> Result<Box<dyn TensorSource>> {
-        let is_this = |metadata: &fs::Metadata| Stat::of(metadata) == self.stat;
-        Ok(match StoredDict::open(&self.path, is_this) {
-            Some(stored) if stored.has_exactly(&resnet::backbone_specs(), &HEAD) => {
-                Box::new(StoredWeights { stored, weights: self.clone() })
-            }
-            _ => Box::new(self.load()?),
+        Ok(match open_stored(&self.path, &self.stat) {
+            Some(stored) => Box::new(StoredWeights { stored, weights: self.clone() }),
+            None => Box::new(self.load()?),
         })
     }
 
@@ -90,6 +110,12 @@ impl Weights {
         }
         Ok(())
     }
+}
+
+/// The file at `path`, as it is by `stat`, if it has every tensor as it is wanted.
+fn open_stored(path: &Path, stat: &Stat) -> Option<StoredDict> {
+    StoredDict::open(path, |metadata| Stat::of(metadata) == *stat)
+        .filter(|stored| stored.has_exactly(&resnet::backbone_specs(), &HEAD))
 }
 
 /// Bytes read at once.
@@ -218,6 +244,7 @@ fn resize_of(path: &Path) -> u32 {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
@@ -278,5 +305,32 @@ mod tests {
         let error = opened.require_unchanged().unwrap_err().to_string();
         assert!(error.contains("was replaced during the run"), "{error}");
         assert!(weights.open().is_err());
+    }
+    #[test]
+    fn something_is_made_of_the_weights_while_they_are_hashed_if_nothing_touches_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("resnet50.pth");
+        let digests = KnownDigests::open(&dir.path().join("digests.json"));
+        let long_ago = SystemTime::now() - Duration::from_secs(60);
+        let set_time = |time| File::open(&path).unwrap().set_modified(time).unwrap();
+        let count = |tensors: &dyn TensorSource| tensors.all().unwrap().iter().count();
+        write(&path, Dtype::F32);
+        let touching = |tensors: &dyn TensorSource| {
+            set_time(SystemTime::now() + Duration::from_secs(5));
+            count(tensors)
+        };
+        let locate = |make: &(dyn Fn(&dyn TensorSource) -> usize + Sync)| {
+            let found = Weights::locate_and(dir.path(), "resnet50.pth", &digests, make);
+            let (weights, made) = found.unwrap();
+            assert_eq!(weights.sha256, digest::of_file(&path).unwrap().0);
+            made
+        };
+        assert_eq!(locate(&touching), None);
+        set_time(long_ago);
+        assert_eq!(locate(&count), Some(resnet::tensor_specs(3).len()));
+        // Now the hash is known.
+        assert_eq!(locate(&count), None);
+        write(&path, Dtype::F16);
+        assert_eq!(locate(&count), None);
     }
 }

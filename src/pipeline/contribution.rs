@@ -1,5 +1,7 @@
 //! A machine's part in a model that another one trains.
 
+use std::cell::Cell;
+
 use super::extraction::{Network, Wanted, prune};
 use super::report::program;
 use super::sharing::Shared;
@@ -63,6 +65,7 @@ fn contribute_to(job: &Job, group: &ProcessGroup, status: &StatusWriter) -> Resu
         fingerprint: weights.sha256.clone(),
         open: &|| weights.open(),
         keep: Keep::Features,
+        packed: Cell::default(),
         drafting: None,
     };
     let transform = EvalTransform::imagenet(weights.resize);

@@ -1,5 +1,6 @@
 //! A data set's features, with what was found in its files.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,8 @@ pub(super) struct Network<'a> {
     pub(super) open: &'a dyn Fn() -> Result<Box<dyn TensorSource>>,
     /// Whether layer4's inputs are stored too.
     pub(super) keep: Keep,
+    /// What one engine has made of them already, once.
+    pub(super) packed: Cell<Option<Backbone>>,
     /// Begins the file of the model that will have these weights.
     pub(super) drafting: Option<&'a Drafting>,
 }
@@ -111,8 +114,9 @@ impl Network<'_> {
     /// When they cannot be read; libtorch's.
     pub(super) fn pack(&self, engine: Engine) -> Result<Backbone> {
         let weights = (self.open)()?;
-        let (backbone, rest) =
-            rayon::join(|| Backbone::new(engine, &*weights, CHUNK), || weights.check_rest());
+        let packed = self.packed.take().filter(|packed| packed.engine() == engine);
+        let pack = || packed.map_or_else(|| Backbone::new(engine, &*weights, CHUNK), Ok);
+        let (backbone, rest) = rayon::join(pack, || weights.check_rest());
         let backbone = backbone?;
         rest?;
         weights.require_unchanged()?;
