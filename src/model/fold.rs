@@ -66,9 +66,11 @@ impl<'a> Folding<'a> {
             tensors.open(&name)?.ok_or_else(missing)
         };
         let weight = tensor(&conv_norm.conv, "weight")?;
-        let [gamma, beta, mean, var] = ["weight", "bias", "running_mean", "running_var"]
-            .map(|name| Ok(tensor(&conv_norm.norm, name)?.read_all()?.to_f32()));
-        let (gamma, beta, mean, var): (_, Vec<f32>, Vec<f32>, _) = (gamma?, beta?, mean?, var?);
+        let values = |name: &str| -> Result<Vec<f32>> {
+            Ok(tensor(&conv_norm.norm, name)?.read_all()?.to_f32())
+        };
+        let (gamma, beta) = (values("weight")?, values("bias")?);
+        let (mean, var) = (values("running_mean")?, values("running_var")?);
 
         let scale = |(&gamma, &var): (&f32, &f32)| {
             f64::from(gamma) / (f64::from(var) + NORM_EPSILON).sqrt()
