@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "amx_product.h"
+#include "amx_split.h"
 
 namespace {
 
@@ -73,6 +74,92 @@ class Tiles {
     }
     _mm512_storeu_si512(out, pairs);
   }
+
+  // Splits up to 32 numbers that follow each other; the others become zero.
+  static void split_row(const float* values, size_t len, uint32_t* high, uint32_t* low) {
+    const auto there = static_cast<uint32_t>((uint64_t{1} << len) - 1);
+    const __m512 first = _mm512_maskz_loadu_ps(static_cast<__mmask16>(there), values);
+    const __m512 second = _mm512_maskz_loadu_ps(static_cast<__mmask16>(there >> 16), values + 16);
+    const __m512i nearest = round(first, second);
+    _mm512_store_si512(high, nearest);
+    _mm512_store_si512(low, round_rest(first, second, interleave(nearest)));
+  }
+
+  // Splits up to 16 numbers each of two rows, of which null ones are zero, into pairs of both.
+  static void split_rows(const float* first_row, const float* second_row, size_t len,
+                         uint32_t* high, uint32_t* low) {
+    const auto there = static_cast<__mmask16>((1u << len) - 1);
+    const __m512 first = _mm512_maskz_loadu_ps(first_row ? there : 0, first_row);
+    const __m512 second = _mm512_maskz_loadu_ps(second_row ? there : 0, second_row);
+    const __m512i nearest = interleave(round(first, second));
+    _mm512_store_si512(high, nearest);
+    _mm512_store_si512(low, interleave(round_rest(first, second, nearest)));
+  }
+
+  // Writes the columns of [16][16] numbers as rows, the first `num_numbers` of the first `num_rows`. They may
+  // take the place of what is read.
+  static void transpose(const uint32_t* from, uint32_t* to, size_t stride, size_t num_rows,
+                        size_t num_numbers) {
+    __m512i a[16];
+    __m512i b[16];
+#pragma GCC unroll 16
+    for (size_t row = 0; row < 16; ++row) {
+      a[row] = _mm512_loadu_si512(from + row * 16);
+    }
+#pragma GCC unroll 8
+    for (size_t row = 0; row < 16; row += 2) {
+      b[row] = _mm512_unpacklo_epi32(a[row], a[row + 1]);
+      b[row + 1] = _mm512_unpackhi_epi32(a[row], a[row + 1]);
+    }
+    // Of four rows each: numbers 0, 1, 2 and 3 of every four.
+#pragma GCC unroll 4
+    for (size_t row = 0; row < 16; row += 4) {
+      a[row] = _mm512_unpacklo_epi64(b[row], b[row + 2]);
+      a[row + 1] = _mm512_unpackhi_epi64(b[row], b[row + 2]);
+      a[row + 2] = _mm512_unpacklo_epi64(b[row + 1], b[row + 3]);
+      a[row + 3] = _mm512_unpackhi_epi64(b[row + 1], b[row + 3]);
+    }
+#pragma GCC unroll 4
+    for (size_t row = 0; row < 4; ++row) {
+      const __m512i upper_even = _mm512_shuffle_i32x4(a[row], a[row + 4], 0x88);
+      const __m512i upper_odd = _mm512_shuffle_i32x4(a[row], a[row + 4], 0xdd);
+      const __m512i lower_even = _mm512_shuffle_i32x4(a[row + 8], a[row + 12], 0x88);
+      const __m512i lower_odd = _mm512_shuffle_i32x4(a[row + 8], a[row + 12], 0xdd);
+      b[row] = _mm512_shuffle_i32x4(upper_even, lower_even, 0x88);
+      b[row + 4] = _mm512_shuffle_i32x4(upper_odd, lower_odd, 0x88);
+      b[row + 8] = _mm512_shuffle_i32x4(upper_even, lower_even, 0xdd);
+      b[row + 12] = _mm512_shuffle_i32x4(upper_odd, lower_odd, 0xdd);
+    }
+    const auto there = static_cast<__mmask16>((1u << num_numbers) - 1);
+#pragma GCC unroll 16
+    for (size_t row = 0; row < 16; ++row) {
+      if (row < num_rows) {
+        _mm512_mask_storeu_epi32(to + row * stride, there, b[row]);
+      }
+    }
+  }
+
+ private:
+  // [32] bf16.
+  static __m512i round(__m512 first, __m512 second) {
+    return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  }
+
+  // Pairs of the first 16 bf16 and the last.
+  static __m512i interleave(__m512i numbers) {
+    // A number and 16 more, from the last on.
+    const __m512i places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                            23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(places, numbers);
+  }
+
+  // What both differ from the pairs of what they were rounded to, rounded.
+  static __m512i round_rest(__m512 first, __m512 second, __m512i pairs) {
+    const __m512i high_half = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+    const __m512 first_rounded = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    const __m512 second_rounded = _mm512_castsi512_ps(_mm512_and_si512(pairs, high_half));
+    return round(_mm512_sub_ps(first, first_rounded), _mm512_sub_ps(second, second_rounded));
+  }
 };
 
 // As in the kernel's <asm/prctl.h> and <asm/fpu/types.h>.
@@ -87,5 +174,23 @@ extern "C" {
 bool ec2train_amx_request() { return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0; }
 
 void ec2train_amx_multiply(const Product* product) { multiply<Tiles>(*product); }
+
+void ec2train_amx_multiply_split(const SplitProduct* product) { multiply_split<Tiles>(*product); }
+
+// See amx_split.h.
+void ec2train_amx_split_rows(const Matrix* matrix, uint32_t* out) {
+  split_rows<Tiles>(*matrix, out);
+}
+
+void ec2train_amx_split_columns(const Matrix* matrix, bool transposed, uint32_t* out,
+                                size_t out_stride) {
+  const auto split = transposed ? split_columns<Tiles, true> : split_columns<Tiles, false>;
+  split(*matrix, out, out_stride);
+}
+
+void ec2train_amx_transpose(const uint32_t* from, uint32_t* to, size_t stride, size_t num_rows,
+                            size_t num_numbers) {
+  Tiles::transpose(from, to, stride, num_rows, num_numbers);
+}
 
 }  // extern "C"

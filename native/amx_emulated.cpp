@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "amx_product.h"
+#include "amx_split.h"
 
 namespace {
 
@@ -76,10 +77,44 @@ class Imitation {
     }
   }
 
+  static void split_row(const float* values, size_t len, uint32_t* high, uint32_t* low) {
+    const auto value = [&](size_t place) { return place < len ? values[place] : 0; };
+    for (size_t pair = 0; pair < kPairs; ++pair) {
+      split(value(2 * pair), value(2 * pair + 1), high[pair], low[pair]);
+    }
+  }
+
+  static void split_rows(const float* first_row, const float* second_row, size_t len,
+                         uint32_t* high, uint32_t* low) {
+    for (size_t pair = 0; pair < kPairs; ++pair) {
+      const float first = first_row && pair < len ? first_row[pair] : 0;
+      const float second = second_row && pair < len ? second_row[pair] : 0;
+      split(first, second, high[pair], low[pair]);
+    }
+  }
+
+  static void transpose(const uint32_t* from, uint32_t* to, size_t stride, size_t num_rows,
+                        size_t num_numbers) {
+    uint32_t copy[kRows][kPairs];
+    std::memcpy(copy, from, sizeof copy);
+    for (size_t row = 0; row < num_rows; ++row) {
+      for (size_t number = 0; number < num_numbers; ++number) {
+        to[row * stride + number] = copy[number][row];
+      }
+    }
+  }
+
  private:
   template <bool kRelu>
   static uint32_t finished(float sum) {
     return round(kRelu && sum < 0 ? 0 : sum);
+  }
+
+  static void split(float first, float second, uint32_t& high, uint32_t& low) {
+    const uint32_t rounded[2] = {round(first), round(second)};
+    high = rounded[0] | rounded[1] << 16;
+    low = round(first - to_float(rounded[0] << 16)) |
+          round(second - to_float(rounded[1] << 16)) << 16;
   }
 
   static size_t rows_of(int tile) { return tile < 6 ? num_rows_ : kPairs; }
@@ -93,6 +128,27 @@ thread_local size_t Imitation::num_rows_;
 
 }  // namespace
 
-extern "C" void ec2train_amx_multiply_emulated(const Product* product) {
-  multiply<Imitation>(*product);
+extern "C" {
+
+void ec2train_amx_multiply_emulated(const Product* product) { multiply<Imitation>(*product); }
+
+void ec2train_amx_multiply_split_emulated(const SplitProduct* product) {
+  multiply_split<Imitation>(*product);
 }
+
+void ec2train_amx_split_rows_emulated(const Matrix* matrix, uint32_t* out) {
+  split_rows<Imitation>(*matrix, out);
+}
+
+void ec2train_amx_split_columns_emulated(const Matrix* matrix, bool transposed, uint32_t* out,
+                                         size_t out_stride) {
+  const auto split = transposed ? split_columns<Imitation, true> : split_columns<Imitation, false>;
+  split(*matrix, out, out_stride);
+}
+
+void ec2train_amx_transpose_emulated(const uint32_t* from, uint32_t* to, size_t stride,
+                                     size_t num_rows, size_t num_numbers) {
+  Imitation::transpose(from, to, stride, num_rows, num_numbers);
+}
+
+}  // extern "C"

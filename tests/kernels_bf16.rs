@@ -2,6 +2,7 @@
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
 use convolve::convolve;
+use ec2train::kernels::amx::split::{Matrix, SplitMatrix, Spread, TILE};
 use ec2train::kernels::amx::{Amx, Ends, Pixels};
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use ec2train::kernels::bf16::Bf16;
@@ -347,4 +348,110 @@ fn pooling_keeps_every_channel_in_its_place() {
     average_pool(isa, &pooled, 16, &mut mean);
     let expected: Vec<f32> = (0..32).map(|channel| value(10, channel)).collect();
     assert_eq!(mean, expected);
+}
+
+/// `[num_rows, num_columns]` in [-1, 1), between numbers that mean nothing.
+fn f32s(seed: u64, num_rows: usize, num_columns: usize) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut values = Vec::new();
+    for _ in 0..num_rows {
+        values.extend((0..num_columns).map(|_| rng.random_range(-1.0..1.0f32)));
+        values.extend([f32::NAN; 3]);
+    }
+    values.truncate(values.len() - 3);
+    values
+}
+
+fn matrix(values: &[f32], num_rows: usize, num_columns: usize) -> Matrix<'_> {
+    Matrix { values, num_rows, num_columns, stride: num_columns + 3 }
+}
+
+#[test]
+fn columns_of_a_tile_become_rows() {
+    let tile = std::array::from_fn(|place| place as f32);
+    for amx in [Some(Amx::imitation()), Amx::detect()].into_iter().flatten() {
+        for (num_columns, num_numbers, stride) in [(16, 16, 16), (16, 8, 32), (5, 3, 7), (0, 9, 9)]
+        {
+            let mut out = vec![-1.0; 16 * stride];
+            amx.transpose(&tile, &mut out, stride, num_columns, num_numbers);
+            for (row, out) in out.chunks_exact(stride).enumerate() {
+                for (place, &found) in out.iter().enumerate() {
+                    let is_written = row < num_columns && place < num_numbers;
+                    let expected = if is_written { tile[place * TILE + row] } else { -1.0 };
+                    assert_eq!(found, expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn f32_products_by_tiles_are_those_of_f64_to_16_bits() {
+    let sizes = [(1, 3, 1), (1, 133, 40), (96, 17, 128), (33, 133, 31), (56, 3, 97), (70, 65, 64)];
+    for (num_rows, num_columns, depth) in sizes {
+        let (rows, columns) = (f32s(7, num_rows, depth), f32s(8, depth, num_columns));
+        let (rows, columns) =
+            (matrix(&rows, num_rows, depth), matrix(&columns, depth, num_columns));
+        // The same left matrix, transposed.
+        let mut lines = vec![f32::NAN; depth * (num_rows + 3)];
+        for row in 0..num_rows {
+            for place in 0..depth {
+                lines[place * (num_rows + 3) + row] = rows.values[row * rows.stride + place];
+            }
+        }
+        let lines = matrix(&lines, depth, num_rows);
+        let products = [Some(Amx::imitation()), Amx::detect()].into_iter().flatten().map(|amx| {
+            let [mut left, mut of_lines, mut right] = [(); 3].map(|()| SplitMatrix::default());
+            amx.split_rows(rows, &mut left);
+            amx.split_transposed(lines, &mut of_lines);
+            right.resize(num_columns, depth);
+            // In two parts.
+            let first = TILE.min(num_columns);
+            amx.split_columns(Matrix { num_columns: first, ..columns }, &mut right, 0);
+            let values = &columns.values[first..];
+            let rest = Matrix { values, num_columns: num_columns - first, ..columns };
+            amx.split_columns(rest, &mut right, first.next_multiple_of(TILE));
+            let stride = num_columns.next_multiple_of(TILE);
+            let mut sums = vec![1.0; num_rows.next_multiple_of(TILE) * stride];
+            let spread = Spread { left: TILE * stride, right: TILE, row: stride };
+            amx.multiply_split(&left, &right, &mut sums, spread, &[1.0; 100]);
+            // The transposed product, by tiles.
+            let mut of_tiles = vec![1.0; sums.len()];
+            let height = num_rows.next_multiple_of(TILE);
+            let spread = Spread { left: TILE * TILE, right: TILE * height, row: TILE };
+            amx.multiply_split(&of_lines, &right, &mut of_tiles, spread, &[]);
+            let mut found = Vec::new();
+            for row in sums.chunks_exact(stride).take(num_rows) {
+                found.extend_from_slice(&row[..num_columns]);
+                assert!(row[num_columns..].iter().all(|&sum| sum == 1.0), "no zeros fill it up");
+            }
+            assert_eq!(of_tiles_to_rows(&of_tiles, num_rows, num_columns), found);
+            for (row, found) in found.chunks_exact(num_columns).enumerate() {
+                for (column, &found) in found.iter().enumerate() {
+                    let (mut sum, mut size) = (1.0, 1.0);
+                    for place in 0..depth {
+                        let a = f64::from(rows.values[row * rows.stride + place]);
+                        let b = f64::from(columns.values[place * columns.stride + column]);
+                        (sum, size) = (sum + a * b, size + (a * b).abs());
+                    }
+                    let difference = (f64::from(found) - sum).abs();
+                    assert!(difference <= size / 65536.0, "{found}, not {sum}");
+                }
+            }
+            found
+        });
+        let products: Vec<_> = products.collect();
+        assert!(products.iter().all(|product| *product == products[0]), "not the same bits");
+    }
+}
+
+/// Rows of a product of which 16 by 16 sums lie side by side, column by column.
+fn of_tiles_to_rows(sums: &[f32], num_rows: usize, num_columns: usize) -> Vec<f32> {
+    let height = num_rows.next_multiple_of(TILE);
+    let place = |row: usize, column: usize| {
+        let tile = column / TILE * height + row / TILE * TILE;
+        tile * TILE + row % TILE * TILE + column % TILE
+    };
+    let rows = 0..num_rows;
+    rows.flat_map(|row| (0..num_columns).map(move |column| sums[place(row, column)])).collect()
 }

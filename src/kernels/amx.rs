@@ -4,6 +4,7 @@
 //! takes whatever lies between the rows that are needed along, such as the padding between two lines of
 //! an image, and what is computed of it is thrown away.
 
+pub mod split;
 mod tile;
 
 use super::arithmetic::Arithmetic;

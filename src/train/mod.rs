@@ -12,6 +12,7 @@ mod lbfgs;
 mod objective;
 mod optimizer;
 mod packing;
+mod products;
 mod row_space;
 mod scaling;
 pub mod schedule;
@@ -22,5 +23,8 @@ mod softmax;
 mod space;
 mod stacking;
 pub mod temperature;
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+mod tile_products;
 mod update;
 mod vector;
+mod vector_products;

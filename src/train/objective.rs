@@ -1,51 +1,76 @@
 //! What the head's fit minimizes, over the whole train split.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::chunked_features::ChunkedFeatures;
 use super::packing;
+use super::products::{Features, Products};
 use super::softmax::subtract_target;
-use super::vector::{Add, Vector, dot};
+use super::vector::Vector;
 use crate::error::Result;
-use crate::kernels::gemm::{Epilogue, PackedWeights, gemm_of_first};
-use crate::kernels::gemm_transposed::{Panels, gemm_transposed};
+#[cfg(all(feature = "native", target_arch = "x86_64"))]
+use crate::kernels::amx::Amx;
 use crate::kernels::isa::Isa;
 use crate::metrics::{Accumulator, Metrics};
 
-/// Rows of a chunk: their features of a block, and the gradients by their logits, stay in the L2 cache. A
-/// multiple of the kernels' 12 rows.
-pub(super) const ROWS: usize = 96;
-/// The same of a triangle, where it is also the width of the steps of what is left out.
-pub(super) const TRIANGLE_ROWS: usize = 48;
-/// The same where only the loss is wanted, so that a small split keeps several threads busy.
-pub(super) const LOSS_ROWS: usize = 24;
+/// Rows of a chunk, by what takes the products.
+#[derive(Clone, Copy)]
+pub(super) struct ChunkRows {
+    /// Of features that are multiplied there and back.
+    pub(super) whole: usize,
+    /// The same of a triangle.
+    pub(super) triangle: usize,
+    /// Where only the loss is wanted.
+    pub(super) loss: usize,
+}
 
-/// The mean cross-entropy on features.
-pub(super) struct Objective<'a> {
-    isa: Isa,
-    features: &'a ChunkedFeatures,
-    num_classes: usize,
-    /// Whether no row has features past the one of its own number.
-    is_triangular: bool,
-    /// For each chunk of rows, the gradient by their logits.
-    logit_gradients: Vec<PackedWeights>,
+impl ChunkRows {
+    /// As [`Objective::new`] multiplies them fastest.
+    pub(super) fn fastest() -> Self {
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        if Amx::detect().is_some() {
+            return ChunkRows::of::<Amx>();
+        }
+        ChunkRows::of::<Isa>()
+    }
+
+    fn of<P: Products>() -> Self {
+        ChunkRows { whole: P::ROWS, triangle: P::TRIANGLE_ROWS, loss: P::LOSS_ROWS }
+    }
+}
+
+/// The mean cross-entropy on features, with its products as this CPU takes them fastest.
+pub(super) enum Objective<'a> {
+    Vectors(ObjectiveOf<'a, Isa>),
+    #[cfg(all(feature = "native", target_arch = "x86_64"))]
+    Tiles(ObjectiveOf<'a, Amx>),
+}
+
+/// Does the same with the products of an objective, whichever they are.
+macro_rules! of_any {
+    ($objective:expr, $of:ident => $result:expr) => {
+        match $objective {
+            Objective::Vectors($of) => $result,
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            Objective::Tiles($of) => $result,
+        }
+    };
 }
 
 impl<'a> Objective<'a> {
     pub(super) fn new(features: &'a ChunkedFeatures, num_classes: usize) -> Self {
-        let isa = Isa::fastest();
-        let logit_gradients = (0..features.num_chunks())
-            .map(|chunk| PackedWeights::zeros(isa, features.rows(chunk).len(), num_classes));
-        let logit_gradients = logit_gradients.collect();
-        Objective { isa, features, num_classes, is_triangular: false, logit_gradients }
+        #[cfg(all(feature = "native", target_arch = "x86_64"))]
+        if let Some(amx) = Amx::detect() {
+            return Objective::Tiles(ObjectiveOf::new(amx, features, num_classes));
+        }
+        Objective::Vectors(ObjectiveOf::new(Isa::fastest(), features, num_classes))
     }
 
     /// The same of rows that have no features past the one of their own number: half the work where
     /// there are as many of them as features.
-    pub(super) fn triangular(self) -> Self {
-        Objective { is_triangular: true, ..self }
+    pub(super) fn triangular(mut self) -> Self {
+        of_any!(&mut self, of => of.is_triangular = true);
+        self
     }
 
     /// `mean cross-entropy + l2_penalty / 2 * |W|^2` at a point, whose gradient is written to
@@ -59,8 +84,10 @@ impl<'a> Objective<'a> {
         l2_penalty: f64,
         gradient: &mut Vector,
     ) -> Result<f64> {
-        let loss = self.forward(at, &mut gradient.bias)?;
-        Ok(loss + 0.5 * l2_penalty * self.backward(at, l2_penalty, gradient)?)
+        of_any!(self, of => {
+            let loss = of.forward(at, &mut gradient.bias)?;
+            Ok(loss + 0.5 * l2_penalty * of.backward(at, l2_penalty, gradient)?)
+        })
     }
 
     /// The mean cross-entropy at a point.
@@ -68,7 +95,7 @@ impl<'a> Objective<'a> {
     /// # Errors
     /// When features cannot be read.
     pub(super) fn loss(&mut self, at: &Vector) -> Result<f64> {
-        self.forward(at, &mut vec![0.0; self.num_classes])
+        of_any!(self, of => of.forward(at, &mut vec![0.0; of.num_classes]))
     }
 
     /// The logits `[N, C]` at a point.
@@ -76,14 +103,7 @@ impl<'a> Objective<'a> {
     /// # Errors
     /// When features cannot be read.
     pub(super) fn logits(&self, at: &Vector) -> Result<Vec<f32>> {
-        let num_outputs = PackedWeights::zeros(self.isa, 0, self.num_classes).num_outputs();
-        let (mut logits, mut buffer) = (Vec::new(), Vec::new());
-        for chunk in 0..self.features.num_chunks() {
-            let padded = self.logits_of(at, chunk, num_outputs, &mut buffer)?;
-            let rows = padded.chunks_exact(num_outputs);
-            logits.extend(rows.flat_map(|row| &row[..self.num_classes]));
-        }
-        Ok(logits)
+        of_any!(self, of => of.logits(at))
     }
 
     /// The measures at a point.
@@ -92,38 +112,62 @@ impl<'a> Objective<'a> {
     /// When features cannot be read.
     pub(super) fn measure(&self, at: &Vector) -> Result<Metrics> {
         let mut measures = Accumulator::default();
-        measures.add(&self.logits(at)?, &self.features.targets);
+        let targets = of_any!(self, of => &of.features.targets);
+        measures.add(&self.logits(at)?, targets);
         Ok(measures.mean())
     }
+}
 
-    /// How many of the features of a block the rows of a chunk may have.
-    fn depth(&self, features: &Range<usize>, chunk: usize) -> usize {
-        let end = if self.is_triangular { self.features.rows(chunk).end } else { features.end };
-        features.end.min(end).saturating_sub(features.start)
+/// The mean cross-entropy on features.
+pub(super) struct ObjectiveOf<'a, P: Products> {
+    products: P,
+    features: &'a ChunkedFeatures,
+    num_classes: usize,
+    /// Whether no row has features past the one of its own number.
+    is_triangular: bool,
+    /// For each chunk of rows, the gradient by their logits.
+    logit_gradients: Vec<P::LogitGradients>,
+}
+
+impl<'a, P: Products> ObjectiveOf<'a, P> {
+    fn new(products: P, features: &'a ChunkedFeatures, num_classes: usize) -> Self {
+        let logit_gradients = (0..features.num_chunks())
+            .map(|chunk| products.logit_gradients(features.rows(chunk).len(), num_classes));
+        let logit_gradients = logit_gradients.collect();
+        ObjectiveOf { products, features, num_classes, is_triangular: false, logit_gradients }
+    }
+
+    fn features(&self) -> Features<'a> {
+        Features { chunks: self.features, is_triangular: self.is_triangular }
+    }
+
+    /// The logits `[N, C]` at a point.
+    fn logits(&self, at: &Vector) -> Result<Vec<f32>> {
+        let weights = self.products.weights(at);
+        let num_outputs = self.products.num_outputs(self.num_classes);
+        let (mut logits, mut buffer) = (Vec::new(), Vec::new());
+        for chunk in 0..self.features.num_chunks() {
+            let padded = self.logits_of((at, &weights), chunk, &mut buffer)?;
+            let rows = padded.chunks_exact(num_outputs).take(self.features.rows(chunk).len());
+            logits.extend(rows.flat_map(|row| &row[..self.num_classes]));
+        }
+        Ok(logits)
     }
 
     /// `[rows, num_outputs]` of a chunk. Features may be read to `buffer`.
     fn logits_of(
         &self,
-        at: &Vector,
+        at: (&Vector, &P::Weights),
         chunk: usize,
-        num_outputs: usize,
         buffer: &mut Vec<f32>,
     ) -> Result<Vec<f32>> {
-        let mut logits = vec![0.0; self.features.rows(chunk).len() * num_outputs];
+        let num_rows = self.products.rounded_rows(self.features.rows(chunk).len());
+        let num_outputs = self.products.num_outputs(self.num_classes);
+        let mut logits = vec![0.0; num_rows * num_outputs];
         for row in logits.chunks_exact_mut(num_outputs) {
-            row[..self.num_classes].copy_from_slice(&at.bias);
+            row[..self.num_classes].copy_from_slice(&at.0.bias);
         }
-        for (features, weights) in packing::blocks(self.features.num_features).zip(&at.weights) {
-            let depth = self.depth(&features, chunk);
-            if depth == 0 {
-                break;
-            }
-            let rows = self.features.block(chunk, &features, buffer)?;
-            let epilogue = Epilogue { bias: &[], add: true, relu: false };
-            let ahead = self.features.after_in_chunk(chunk, &features);
-            gemm_of_first(self.isa, &rows, depth, weights, epilogue, &mut logits, ahead);
-        }
+        self.products.add_logits(self.features(), chunk, at, &mut logits, buffer)?;
         Ok(logits)
     }
 
@@ -131,28 +175,28 @@ impl<'a> Objective<'a> {
     /// bias.
     fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> Result<f64> {
         let (isa, num_classes, num_samples) =
-            (self.isa, self.num_classes, self.features.targets.len());
+            (Isa::fastest(), self.num_classes, self.features.targets.len());
+        let num_outputs = self.products.num_outputs(num_classes);
+        let weights = self.products.weights(at);
         let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
         // Of a triangle the last have most to do.
         let chunks = self.dealt(logit_gradients.iter_mut().enumerate().rev().collect());
         let sums: Result<Vec<(usize, f64, Vec<f32>)>> = chunks
             .into_par_iter()
             .with_max_len(1)
-            .map_init(Vec::new, |buffer, (chunk, packed)| {
-                let num_outputs = packed.num_outputs();
-                let mut logits = self.logits_of(at, chunk, num_outputs, buffer)?;
+            .map_init(Vec::new, |buffer, (chunk, kept)| {
+                let mut logits = self.logits_of((at, &weights), chunk, buffer)?;
                 let targets = &self.features.targets[self.features.rows(chunk)];
                 let mut loss = 0.0;
                 let mut bias_gradient = vec![0.0; num_classes];
-                let rows = logits.chunks_exact_mut(num_outputs).zip(targets).enumerate();
-                for (row, (padded, &target)) in rows {
+                for (padded, &target) in logits.chunks_exact_mut(num_outputs).zip(targets) {
                     let logits = &mut padded[..num_classes];
                     loss += subtract_target(isa, logits, target, num_samples);
                     for (sum, &gradient) in bias_gradient.iter_mut().zip(&*logits) {
                         *sum += gradient;
                     }
-                    packed.set_row(row, logits);
                 }
+                self.products.keep(&logits, targets.len(), kept);
                 Ok((chunk, loss, bias_gradient))
             })
             .collect();
@@ -171,51 +215,18 @@ impl<'a> Objective<'a> {
     /// The gradient by the weights, and the square of these.
     fn backward(&self, at: &Vector, l2_penalty: f64, gradient: &mut Vector) -> Result<f64> {
         // Of a triangle the first blocks have most to do.
-        let mut parts = Vec::new();
-        for ((features, at), gradient) in
-            packing::blocks(self.features.num_features).zip(&at.weights).zip(&mut gradient.weights)
-        {
-            if self.is_triangular {
-                let panels = gradient.panels_mut();
-                parts.extend(panels.map(|(outputs, out)| (features.clone(), outputs, at, out)));
-            } else {
-                let outputs = 0..gradient.num_outputs();
-                parts.push((features, outputs, at, gradient.values_mut()));
-            }
-        }
-        let parts = self.dealt(parts).into_par_iter().with_max_len(1);
-        let squares = parts.map(|(features, outputs, at, out)| {
-            self.backward_of(&features, &outputs, out)?;
-            let at = &at.values()[outputs.start * features.len()..][..out.len()];
-            self.isa.run(Add { to: out, factor: l2_penalty as f32, values: at });
-            Ok(((features.start, outputs.start), dot(self.isa, at, at)))
+        let blocks =
+            packing::blocks(self.features.num_features).zip(&at.weights).zip(&mut gradient.weights);
+        let parts = blocks.flat_map(|((features, at), gradient)| {
+            self.products.parts(features, at, gradient, self.is_triangular)
+        });
+        let parts = self.dealt(parts.collect()).into_par_iter().with_max_len(1);
+        let squares = parts.map(|part| {
+            self.products.compute(self.features(), &self.logit_gradients, part, l2_penalty)
         });
         let mut squares: Vec<_> = squares.collect::<Result<_>>()?;
         squares.sort_by_key(|(place, _)| *place);
         Ok(squares.iter().map(|(_, square)| square).sum())
-    }
-
-    /// The gradient of the cross-entropy by the weights of a block for some outputs.
-    fn backward_of(
-        &self,
-        features: &Range<usize>,
-        outputs: &Range<usize>,
-        out: &mut [f32],
-    ) -> Result<()> {
-        let (mut is_first, mut buffer) = (true, Vec::new());
-        // The last rows have all the features.
-        for chunk in (0..self.features.num_chunks()).rev() {
-            let depth = self.depth(features, chunk);
-            if depth == 0 {
-                break;
-            }
-            let rows = self.features.block(chunk, features, &mut buffer)?;
-            let panels = Panels { weights: &self.logit_gradients[chunk], outputs: outputs.clone() };
-            let ahead = self.features.after_in_block(chunk, features);
-            gemm_transposed(self.isa, rows, depth, panels, !is_first, out, ahead);
-            is_first = false;
-        }
-        Ok(())
     }
 
     /// Parts of the work in their order; those of a triangle, of which the first have most to do, in one in
@@ -224,5 +235,109 @@ impl<'a> Objective<'a> {
         let mut parts: Vec<(usize, T)> = parts.into_iter().enumerate().collect();
         parts.sort_by_key(|(index, _)| self.is_triangular && matches!(index % 4, 1 | 2));
         parts.into_iter().map(|(_, part)| part).collect()
+    }
+}
+
+#[cfg(all(test, feature = "native", target_arch = "x86_64"))]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::features::FeatureMatrix;
+    use crate::model::head::Head;
+    use crate::train::lbfgs::{Lbfgs, StoppingCriterion};
+
+    /// So great that few digits of the objective tell where its optimum is.
+    const PENALTY: f64 = 0.1;
+
+    /// Rows of a triangle, or whole ones.
+    fn split(num_rows: usize, num_classes: usize, is_triangular: bool) -> FeatureMatrix {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let num_features = if is_triangular { num_rows } else { packing::BLOCK_LEN + 21 };
+        let mut split = FeatureMatrix::new(num_features);
+        for row in 0..num_rows {
+            let target = row % num_classes;
+            let mut values: Vec<f32> = (0..num_features)
+                .map(|feature| {
+                    rng.random_range(-1.0..1.0) + f32::from(feature % num_classes == target)
+                })
+                .collect();
+            if is_triangular {
+                values[row + 1..].fill(0.0);
+            }
+            split.push(&values, target);
+        }
+        split
+    }
+
+    fn of<P: Products>(
+        products: P,
+        chunks: &ChunkedFeatures,
+        num_classes: usize,
+        is_triangular: bool,
+    ) -> ObjectiveOf<'_, P> {
+        ObjectiveOf { is_triangular, ..ObjectiveOf::new(products, chunks, num_classes) }
+    }
+
+    #[test]
+    fn tiles_lead_to_the_optimum_of_vectors() {
+        for (num_rows, num_classes, is_triangular) in
+            [(1, 3, false), (230, 3, false), (75, 17, false), (190, 37, true), (130, 3, true)]
+        {
+            let split = split(num_rows, num_classes, is_triangular);
+            let num_features = split.num_features;
+            let chunks = |rows| ChunkedFeatures::new(split.clone().into(), None, rows).unwrap();
+            let (of_vectors, of_tiles) = (chunks(Isa::ROWS), chunks(Amx::TRIANGLE_ROWS));
+            let vectors =
+                || Objective::Vectors(of(Isa::fastest(), &of_vectors, num_classes, is_triangular));
+            let mut rng = ChaCha8Rng::seed_from_u64(4);
+            let weights = num_classes * num_features;
+            let weight = (0..weights).map(|_| rng.random_range(-0.3..0.3)).collect();
+            let bias = (0..num_classes).map(|class| class as f32 / 50.0).collect();
+            let start = Vector::of(&Head { weight, bias });
+            for amx in [Some(Amx::imitation()), Amx::detect()].into_iter().flatten() {
+                let tiles = || Objective::Tiles(of(amx, &of_tiles, num_classes, is_triangular));
+                let [expected, found] = [vectors(), tiles()].map(|mut objective| {
+                    let mut gradient = start.clone();
+                    let value = objective.evaluate(&start, PENALTY, &mut gradient).unwrap();
+                    let loss = objective.loss(&start).unwrap();
+                    assert!((objective.measure(&start).unwrap().loss - loss).abs() < 1e-5 * loss);
+                    let mut descent = Lbfgs::new(objective, 0.0, start.clone());
+                    let criterion = StoppingCriterion { tolerance: 1e-9, max_steps: 40 };
+                    for _ in 0..5 {
+                        descent.change_penalty(PENALTY).unwrap();
+                        descent.minimize(criterion, |_| Ok(true)).unwrap();
+                    }
+                    let [gradient, optimum] =
+                        [&gradient, descent.at()].map(|it| it.head(num_features));
+                    (value, gradient, optimum)
+                });
+                assert!((found.0 - expected.0).abs() < 1e-5 * expected.0);
+                let (distance, largest) = compare(&found.1, &expected.1);
+                assert!(distance < 1e-4 * largest, "{distance} where one is {largest}");
+                // One row alone has no optimum: the bias has no penalty.
+                if num_rows > 1 {
+                    let of_weights = |head: &Head| Head { bias: Vec::new(), ..head.clone() };
+                    let (distance, _) = compare(&of_weights(&found.2), &of_weights(&expected.2));
+                    assert!(distance < 1e-3, "{distance} apart");
+                    // The bias has no penalty that would keep it from where it changes little.
+                    let [value, lowest] = [&found.2, &expected.2].map(|head| {
+                        let (at, mut gradient) = (Vector::of(head), start.clone());
+                        vectors().evaluate(&at, PENALTY, &mut gradient).unwrap()
+                    });
+                    assert!(value < lowest * (1.0 + 1e-6), "{value} where it can be {lowest}");
+                }
+            }
+        }
+    }
+
+    /// The largest difference, and the largest number.
+    fn compare(found: &Head, expected: &Head) -> (f32, f32) {
+        let numbers = |head: &Head| [&head.weight[..], &head.bias].concat();
+        let (found, expected) = (numbers(found), numbers(expected));
+        let largest = |numbers: &[f32]| numbers.iter().copied().map(f32::abs).fold(0.0, f32::max);
+        let differences: Vec<_> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+        (largest(&differences), largest(&expected))
     }
 }

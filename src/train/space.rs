@@ -2,7 +2,7 @@
 //! images span.
 
 use super::chunked_features::ChunkedFeatures;
-use super::objective::{LOSS_ROWS, Objective, ROWS, TRIANGLE_ROWS};
+use super::objective::{ChunkRows, Objective};
 use super::row_space::RowSpace;
 use super::scaling::Scaling;
 use super::vector::Vector;
@@ -35,9 +35,10 @@ impl<'a> Space<'a> {
         let Some(rows) = RowSpace::of(&train, scaling)? else {
             return Space::of_features(train, valid, scaling);
         };
+        let len = ChunkRows::fastest();
         let valid = rows.coordinates_of(&valid, scaling)?;
-        let train = ChunkedFeatures::new(rows.coordinates().clone().into(), None, TRIANGLE_ROWS)?;
-        let valid = ChunkedFeatures::new(valid.into(), None, LOSS_ROWS)?;
+        let train = ChunkedFeatures::new(rows.coordinates().clone().into(), None, len.triangle)?;
+        let valid = ChunkedFeatures::new(valid.into(), None, len.loss)?;
         Ok(Space { scaling, num_features, train, valid, rows: Some(rows) })
     }
 
@@ -48,8 +49,9 @@ impl<'a> Space<'a> {
         scaling: &'a Scaling,
     ) -> Result<Self> {
         let num_features = train.num_features();
-        let train = ChunkedFeatures::new(train, Some(scaling), ROWS)?;
-        let valid = ChunkedFeatures::new(valid, Some(scaling), LOSS_ROWS)?;
+        let len = ChunkRows::fastest();
+        let train = ChunkedFeatures::new(train, Some(scaling), len.whole)?;
+        let valid = ChunkedFeatures::new(valid, Some(scaling), len.loss)?;
         Ok(Space { scaling, num_features, train, valid, rows: None })
     }
 
