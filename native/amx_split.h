@@ -1,6 +1,6 @@
 // Products of f32 numbers by tiles of bf16 numbers, whatever multiplies these. Each number is split into two
 // bf16, the high one, which is the nearest to it, and the low one, nearest to the rest. Of their products that of
-// two low ones is left out. src/kernels/amx/split/tile.rs declares the struct again.
+// two low ones is left out. src/kernels/amx/split.rs declares the struct again.
 //
 // A split tile is a tile of high numbers, [16][16] pairs, and one of low ones behind it.
 
