@@ -13,7 +13,7 @@ use crate::model::state_dict::{StateDict, TensorSource};
 use crate::run::priority;
 
 /// Has a thread write the backbone's part of model.pth as soon as the weights have been read for the
-/// features: they need not be read again.
+/// features: they are then still in the operating system's memory.
 pub(super) struct Drafting {
     model_dir: PathBuf,
     num_classes: usize,

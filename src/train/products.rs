@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::chunked_features::ChunkedFeatures;
+use super::packing;
 use super::vector::Vector;
 use crate::error::Result;
-use crate::kernels::gemm::PackedWeights;
+use crate::kernels::gemm::{Contiguous, PackedWeights};
 
 /// What takes them.
 pub(super) trait Products: Sync {
@@ -81,5 +82,25 @@ impl Features<'_> {
     pub(super) fn depth(&self, features: &Range<usize>, chunk: usize) -> usize {
         let end = if self.is_triangular { self.chunks.rows(chunk).end } else { features.end };
         features.end.min(end).saturating_sub(features.start)
+    }
+
+    /// Shows `visit` what the rows of a chunk have of each block, in the order of the blocks: the block's number, its
+    /// values `[rows, features]`, how many of its features are used, and the values that come next. They may be read
+    /// to `buffer`.
+    pub(super) fn for_each_block(
+        &self,
+        chunk: usize,
+        buffer: &mut Vec<f32>,
+        mut visit: impl FnMut(usize, Contiguous<f32>, usize, &[f32]),
+    ) -> Result<()> {
+        for (number, block) in packing::blocks(self.chunks.num_features).enumerate() {
+            let depth = self.depth(&block, chunk);
+            if depth == 0 {
+                break;
+            }
+            let rows = self.chunks.block(chunk, &block, buffer)?;
+            visit(number, rows, depth, self.chunks.after_in_chunk(chunk, &block));
+        }
+        Ok(())
     }
 }

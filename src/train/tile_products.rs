@@ -82,19 +82,12 @@ impl Products for Amx {
         let stride = logits.len() / self.rounded_rows(num_rows);
         let spread = Spread { left: TILE * stride, right: TILE, row: stride };
         let mut split = SplitMatrix::default();
-        for (block, weights) in packing::blocks(features.chunks.num_features).zip(weights) {
-            let depth = features.depth(&block, chunk);
-            if depth == 0 {
-                break;
-            }
-            let rows = features.chunks.block(chunk, &block, buffer)?;
+        features.for_each_block(chunk, buffer, |block, rows, depth, ahead| {
             let values = rows.values;
             let matrix = Matrix { values, num_rows, num_columns: depth, stride: rows.row_len };
             self.split_rows(matrix, &mut split);
-            let ahead = features.chunks.after_in_chunk(chunk, &block);
-            self.multiply_split(&split, weights, logits, spread, ahead);
-        }
-        Ok(())
+            self.multiply_split(&split, &weights[block], logits, spread, ahead);
+        })
     }
 
     fn parts<'a>(

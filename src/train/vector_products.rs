@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::packing;
 use super::products::{Features, Products};
 use super::vector::{Add, Vector, dot};
 use crate::error::Result;
@@ -47,17 +46,10 @@ impl Products for Isa {
         logits: &mut [f32],
         buffer: &mut Vec<f32>,
     ) -> Result<()> {
-        for (block, weights) in packing::blocks(features.chunks.num_features).zip(&at.weights) {
-            let depth = features.depth(&block, chunk);
-            if depth == 0 {
-                break;
-            }
-            let rows = features.chunks.block(chunk, &block, buffer)?;
+        features.for_each_block(chunk, buffer, |block, rows, depth, ahead| {
             let epilogue = Epilogue { bias: &[], add: true, relu: false };
-            let ahead = features.chunks.after_in_chunk(chunk, &block);
-            gemm_of_first(*self, &rows, depth, weights, epilogue, logits, ahead);
-        }
-        Ok(())
+            gemm_of_first(*self, &rows, depth, &at.weights[block], epilogue, logits, ahead);
+        })
     }
 
     fn parts<'a>(
