@@ -21,6 +21,7 @@ const DISCARDED_PAYLOADS: usize = 3;
 #[derive(Debug, Clone)]
 pub(super) struct BodyMemory {
     kib: Arc<Semaphore>,
+    max_kib: usize,
 }
 
 /// A body, which counts as long as this is kept.
@@ -32,7 +33,13 @@ pub(super) struct Received {
 
 impl BodyMemory {
     pub(super) fn new(max_bytes: usize) -> Self {
-        BodyMemory { kib: Arc::new(Semaphore::new(max_bytes >> 10)) }
+        let max_kib = max_bytes >> 10;
+        BodyMemory { kib: Arc::new(Semaphore::new(max_kib)), max_kib }
+    }
+
+    /// Taken at this moment.
+    pub(super) fn num_bytes(&self) -> usize {
+        (self.max_kib - self.kib.available_permits()) << 10
     }
 }
 

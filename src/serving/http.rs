@@ -46,7 +46,8 @@ async fn ping(State(service): State<Arc<Service>>) -> Response {
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    let text = service.metrics.text(service.queue.len(), service.queue.num_abandoned());
+    let Service { metrics, queue, bodies, .. } = service.as_ref();
+    let text = metrics.text(queue.len(), queue.num_abandoned(), bodies.num_bytes());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], text).into_response()
 }

@@ -34,6 +34,7 @@ pub(super) struct Metrics {
     pub(super) log_lines_lost: Counter,
     queue_length: Gauge,
     abandoned: Gauge,
+    body_bytes: Gauge,
 }
 
 impl Metrics {
@@ -53,6 +54,7 @@ impl Metrics {
             log_lines_lost: Counter::default(),
             queue_length: Gauge::default(),
             abandoned: Gauge::default(),
+            body_bytes: Gauge::default(),
         };
         metrics.registered()
     }
@@ -77,18 +79,26 @@ impl Metrics {
         registry.register("model_reloads", help, reloads.clone());
         let help = "Lines of the access log that nobody took in time";
         registry.register("access_log_lines_lost", help, log_lines_lost.clone());
-        let Metrics { queue_length, abandoned, .. } = &self;
+        let Metrics { queue_length, abandoned, body_bytes, .. } = &self;
         registry.register("queue_length", "Images that wait", queue_length.clone());
         let help = "Images never computed because their client went away";
         registry.register("abandoned_images", help, abandoned.clone());
+        let help = "Memory that is taken by bodies of requests, or set aside for them";
+        registry.register("body_bytes", help, body_bytes.clone());
         self.registry = registry;
         self
     }
 
     /// In Prometheus' text format, with what is counted elsewhere.
-    pub(super) fn text(&self, queue_length: usize, num_abandoned: u64) -> String {
+    pub(super) fn text(
+        &self,
+        queue_length: usize,
+        num_abandoned: u64,
+        body_bytes: usize,
+    ) -> String {
         self.queue_length.set(queue_length as i64);
         self.abandoned.set(num_abandoned as i64);
+        self.body_bytes.set(body_bytes as i64);
         let mut text = String::new();
         // A String takes everything.
         let _ = encode(&mut text, &self.registry);

@@ -43,7 +43,8 @@ fn bodies_in_memory_are_limited_in_all() {
     let server = Server::start(small);
     let half_sent = format!("{HEAD}content-length: 60000\r\n\r\nhalf");
     let mut stream = server.client.raw(half_sent.as_bytes());
-    wait_until(|| server.client.invoke("image/jpeg", &[b'x'; 9_000]).status == 503);
+    wait_until(|| server.client.metric("ec2train_body_bytes") >= 60_000.0);
+    assert_eq!(server.client.invoke("image/jpeg", &[b'x'; 9_000]).status, 503);
     // A small one still fits.
     assert_eq!(server.client.logits("image/jpeg", b"word"), logits(b"word"));
     stream.write_all(&[b'x'; 59_996]).unwrap();
