@@ -4,8 +4,9 @@ use std::path::Path;
 
 use ec2train::bench::photograph;
 use ec2train::config::RESIZE_V1;
-use ec2train::data::decode::{MAX_ALLOC_BYTES, decode, decode_part};
-use ec2train::data::transform::{EvalTransform, Scratch};
+use ec2train::data::decode::{MAX_ALLOC_BYTES, decode, decode_section};
+use ec2train::data::resize::Scratch;
+use ec2train::data::transform::EvalTransform;
 
 fn main() {
     divan::main();
@@ -18,12 +19,14 @@ fn decoding(bencher: divan::Bencher) {
 }
 
 #[divan::bench]
-fn decoding_of_what_the_crop_shows(bencher: divan::Bencher) {
+fn decoding_to_what_the_crop_shows(bencher: divan::Bencher) {
     let bytes = photograph(1).expect("a JPEG");
     let transform = EvalTransform::imagenet(RESIZE_V1);
-    bencher.bench(|| {
-        let needed = |width, height| transform.needed(width, height);
-        decode_part(MAX_ALLOC_BYTES, Path::new("photograph.jpg"), &bytes, needed)
+    let mut scratch = Scratch::default();
+    bencher.bench_local(|| {
+        let section = |width, height| transform.section(width, height);
+        let path = Path::new("photograph.jpg");
+        decode_section(MAX_ALLOC_BYTES, path, &bytes, section, &mut scratch)
     });
 }
 

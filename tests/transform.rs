@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use ec2train::data::transform::{EvalTransform, Scratch};
+use ec2train::data::resize::Scratch;
+use ec2train::data::transform::EvalTransform;
 use image::{Rgb, RgbImage};
 use proptest::prelude::*;
 

@@ -5,9 +5,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use ec2train::data::resize::Scratch;
+use ec2train::data::section::{Rectangle, Section};
 use ec2train::data::ten_crop::TenCrop;
-use ec2train::data::transform::{EvalTransform, Rectangle, Scratch};
-use ec2train::data::view::{ViewTransform, Views, render};
+use ec2train::data::transform::EvalTransform;
+use ec2train::data::view::{ViewTransform, Views};
 use image::{Rgb, RgbImage};
 use proptest::prelude::*;
 
@@ -67,7 +69,8 @@ fn a_part_of_an_image_is_rendered_as_by_torchvision() {
     for case in CASES {
         let (width, height, left, top, crop_width, crop_height, is_mirrored, side) = case;
         let part = Rectangle { left, top, width: crop_width, height: crop_height };
-        let found = render(&pattern(width, height), part, is_mirrored, side, &mut scratch);
+        let section = Section { is_mirrored, ..Section::of(part, side) };
+        let found = scratch.resize(&pattern(width, height), &section);
         let (expected, rest) = golden.split_at(found.len());
         golden = rest;
         let differences = found.iter().zip(expected).map(|(a, b)| a.abs_diff(*b));
@@ -169,9 +172,11 @@ fn a_mirrored_view_is_the_mirrored_picture_of_the_other() {
     let part = Rectangle { left: 3, top: 8, width: 41, height: 37 };
     let mut scratch = Scratch::default();
     for side in [1, 2, 23, 24] {
-        let plain = render(&image, part, false, side, &mut scratch).to_vec();
+        let plain = Section::of(part, side);
+        let mirrored = Section { is_mirrored: true, ..plain };
+        let plain = scratch.resize(&image, &plain).to_vec();
         let plain = RgbImage::from_raw(side, side, plain).unwrap();
-        let mirrored = render(&image, part, true, side, &mut scratch);
+        let mirrored = scratch.resize(&image, &mirrored);
         assert_eq!(mirrored, image::imageops::flip_horizontal(&plain).as_raw());
     }
 }
@@ -182,8 +187,8 @@ fn what_lies_around_the_part_does_not_matter() {
     let image = pattern(100, 80);
     let cut_out = image::imageops::crop_imm(&image, 10, 20, 40, 30).to_image();
     let whole = Rectangle { left: 0, top: 0, width: 40, height: 30 };
-    let found = render(&image, part, false, 24, &mut Scratch::default()).to_vec();
-    assert_eq!(found, render(&cut_out, whole, false, 24, &mut Scratch::default()));
+    let found = Scratch::default().resize(&image, &Section::of(part, 24)).to_vec();
+    assert_eq!(found, Scratch::default().resize(&cut_out, &Section::of(whole, 24)));
 }
 
 proptest! {

@@ -19,12 +19,14 @@
 mod jpeg;
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use image::{ImageError, ImageReader, Limits, RgbImage};
 
-use super::transform::Rectangle;
+use super::resize::Scratch;
+use super::section::{Rectangle, Section};
 use crate::error::{Error, Result};
 
 /// Longest side that is decoded, in pixels.
@@ -44,6 +46,19 @@ pub struct Decoded {
     pub num_missing_rows: u32,
 }
 
+/// What becomes of an image's rows as they are decoded.
+pub(super) trait RowSink {
+    /// An image of this size begins. Tells which part of it is needed.
+    fn begin(&mut self, width: u32, height: u32) -> Rectangle;
+
+    /// Room for `rows`, `[rows, width, 3]` u8. They come from the top to the bottom; such as are not needed
+    /// may be left out.
+    fn room(&mut self, rows: Range<usize>) -> &mut [u8];
+
+    /// The room is filled, in these columns.
+    fn put(&mut self, columns: &Range<usize>);
+}
+
 /// Decodes `bytes`, the content of the file at `path`.
 ///
 /// # Errors
@@ -59,31 +74,39 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_within(max_alloc_bytes: u64, path: &Path, bytes: &[u8]) -> Result<Decoded> {
-    decode_part(max_alloc_bytes, path, bytes, Rectangle::whole)
+    guarded(path, || decode_any(bytes, max_alloc_bytes))
 }
 
-/// The same for who looks at no more than a part of the image, which `needed` tells by its width and
-/// height, in pixels. What the pixels outside of it are is not specified.
+/// Decodes what a section of the image is made of, and resizes it. `section` tells which one by width and height,
+/// in pixels; the square is in `scratch` afterwards. Returns what was lost, as in [`Decoded::warning`].
+///
+/// A usual JPEG is resized while it is decoded, so that it takes no more memory than some of its rows.
 ///
 /// # Errors
 /// As [`decode`], whichever part is damaged.
-pub fn decode_part(
+pub fn decode_section(
     max_alloc_bytes: u64,
     path: &Path,
     bytes: &[u8],
-    needed: impl FnOnce(u32, u32) -> Rectangle,
-) -> Result<Decoded> {
-    // One file must not end a run: a decoder that panics is a bug, and the file is skipped.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| {
-        if bytes.is_empty() {
-            Err("the file is empty".to_owned())
-        } else if jpeg::is_jpeg(bytes) {
-            jpeg::decode(bytes, max_alloc_bytes, needed)
-        } else {
-            decode_other(bytes, max_alloc_bytes)
+    section: impl Fn(u32, u32) -> Section,
+    scratch: &mut Scratch,
+) -> Result<Option<String>> {
+    guarded(path, || {
+        let size = jpeg::decode_rows(bytes, max_alloc_bytes, &mut scratch.rows().of(&section));
+        if let Some((width, height)) = size {
+            scratch.resize_rows(&section(width, height));
+            return Ok(None);
         }
-    }))
-    .unwrap_or_else(|_| Err("the decoder failed on it".to_owned()));
+        let Decoded { image, warning, .. } = decode_any(bytes, max_alloc_bytes)?;
+        scratch.resize(&image, &section(image.width(), image.height()));
+        Ok(warning)
+    })
+}
+
+/// One file must not end a run: a decoder that panics is a bug, and the file is skipped.
+fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, String>) -> Result<T> {
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err("the decoder failed on it".to_owned()));
     decoded.map_err(|reason| {
         Error::bad_data(
             path,
@@ -91,6 +114,17 @@ pub fn decode_part(
             "Replace the file with an intact JPEG, PNG, WebP, BMP, GIF or TIFF image, or remove it.",
         )
     })
+}
+
+/// The error is the reason alone.
+fn decode_any(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
+    if bytes.is_empty() {
+        Err("the file is empty".to_owned())
+    } else if jpeg::is_jpeg(bytes) {
+        jpeg::decode(bytes, max_alloc_bytes)
+    } else {
+        decode_other(bytes, max_alloc_bytes)
+    }
 }
 
 /// Every format but JPEG. The error is the reason alone.

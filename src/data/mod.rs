@@ -8,6 +8,8 @@ pub mod image_folder;
 pub mod inspect;
 pub mod leakage;
 mod random_crop;
+pub mod resize;
+pub mod section;
 pub mod ten_crop;
 pub mod transform;
 pub mod view;

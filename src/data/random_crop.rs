@@ -2,7 +2,7 @@
 
 use rand::{Rng, RngExt};
 
-use super::transform::Rectangle;
+use super::section::Rectangle;
 
 /// Draws until one fits into the image, as torchvision does.
 const MAX_DRAWS: usize = 10;

@@ -1,9 +1,8 @@
 //! The views of an image that a model can be asked about together.
 
-use image::RgbImage;
-
-use super::transform::{EvalTransform, Place, Scratch};
-use super::view::{Views, mirror};
+use super::section::Section;
+use super::transform::{EvalTransform, Place};
+use super::view::Views;
 
 /// The centre and the four corners of the resized image, each as it is, then mirrored: torchvision's
 /// `Resize(resize)` followed by `TenCrop(crop)`, in another order. View 0 is the eval transform's.
@@ -28,23 +27,13 @@ const PLACES: [[Place; 2]; 5] = [
 ];
 
 impl Views for TenCrop {
-    fn output_len(&self) -> usize {
-        self.eval.output_len()
+    fn eval(&self) -> &EvalTransform {
+        &self.eval
     }
 
-    fn apply(
-        &self,
-        view: u32,
-        _: &blake3::Hash,
-        image: &RgbImage,
-        scratch: &mut Scratch,
-        out: &mut [f32],
-    ) {
+    fn section(&self, view: u32, _: &blake3::Hash, width: u32, height: u32) -> Section {
         let places = PLACES[view as usize / 2 % PLACES.len()];
-        self.eval.crop_at(image, places, scratch);
-        if view % 2 == 1 {
-            mirror(&mut scratch.crop, self.eval.crop);
-        }
-        self.eval.normalize(&scratch.crop, out);
+        let section = self.eval.section_at(width, height, places);
+        Section { is_mirrored: view % 2 == 1, ..section }
     }
 }

@@ -1,12 +1,11 @@
 //! RGB pixels to the backbone's input.
 
-use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use pulp::Simd;
 use serde::Serialize;
 
+use super::resize::Scratch;
+use super::section::{Rectangle, Section};
 use crate::config;
 use crate::kernels::isa::{Isa, Kernel};
 
@@ -28,78 +27,12 @@ pub struct EvalTransform {
     pub std: [f32; 3],
 }
 
-/// What a worker keeps from image to image, so that no image allocates a buffer.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    resizer: Resizer,
-    /// `[crop, crop, 3]` u8.
-    pub(crate) crop: Vec<u8>,
-}
-
 /// Where the crop lies in the resized image, along one of its sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Start,
     Middle,
     End,
-}
-
-/// A part of an image, in whole pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rectangle {
-    /// Columns to its left.
-    pub left: u32,
-    /// Rows above it.
-    pub top: u32,
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-impl Rectangle {
-    /// An image of this size.
-    pub fn whole(width: u32, height: u32) -> Self {
-        Rectangle { left: 0, top: 0, width, height }
-    }
-}
-
-impl Scratch {
-    /// Resizes a part of `image` to `side` x `side` pixels, bilinear and antialiased, into `crop`.
-    /// The part is `shown`: left, top, width and height, counted from the corner of `visible`,
-    /// beyond which the filter sees nothing.
-    pub(crate) fn resize(
-        &mut self,
-        image: &RgbImage,
-        visible: Rectangle,
-        shown: (f64, f64, f64, f64),
-        side: u32,
-    ) {
-        // Every byte is overwritten: only a new size makes this touch memory.
-        self.crop.resize((side * side * 3) as usize, 0);
-        let (left, top, width, height) = shown;
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(left, top, width, height);
-        // The typed call, since the other one compiles every pixel type's kernels into this crate;
-        // and a single one, since each compiles them once more.
-        let Rectangle { left, top, width, height } = visible;
-        let resized =
-            TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
-                .map_err(|error| error.to_string())
-                .and_then(|image| {
-                    let source = TypedCroppedImage::new(image, left, top, width, height)
-                        .map_err(|error| error.to_string())?;
-                    let mut target = TypedImage::<U8x3>::from_buffer(side, side, &mut self.crop)
-                        .map_err(|error| error.to_string())?;
-                    self.resizer
-                        .resize_typed(&source, &mut target, &options)
-                        .map_err(|error| error.to_string())
-                });
-        if let Err(error) = resized {
-            unreachable!("the part lies inside of the image: {error}");
-        }
-    }
 }
 
 impl EvalTransform {
@@ -113,31 +46,37 @@ impl EvalTransform {
     /// # Panics
     /// When `image` has no pixels.
     pub fn crop_rgb<'a>(&self, image: &RgbImage, scratch: &'a mut Scratch) -> &'a [u8] {
-        self.crop_at(image, [Place::Middle; 2], scratch)
+        let (width, height) = image.dimensions();
+        scratch.resize(image, &self.section(width, height))
+    }
+
+    /// What the crop shows of a `width` x `height` image.
+    ///
+    /// # Panics
+    /// When a side is 0.
+    pub fn section(&self, width: u32, height: u32) -> Section {
+        self.section_at(width, height, [Place::Middle; 2])
     }
 
     /// The same, cut out from elsewhere: across, then down.
-    pub(super) fn crop_at<'a>(
+    pub(super) fn section_at(
         &self,
-        image: &RgbImage,
-        places: [Place; 2],
-        scratch: &'a mut Scratch,
-    ) -> &'a [u8] {
-        let (width, height) = image.dimensions();
+        width: u32,
+        height: u32,
+        [across, down]: [Place; 2],
+    ) -> Section {
         assert!(width > 0 && height > 0, "an image without pixels");
-        let shown = self.source_rectangle(width, height, places);
-        scratch.resize(image, Rectangle::whole(width, height), shown, self.crop);
-        &scratch.crop
-    }
-
-    /// The part of a `width` x `height` image that [`apply`](Self::apply) looks at: what the crop
-    /// shows and, around it, what the filter reaches. Neither side may be 0.
-    pub fn needed(&self, width: u32, height: u32) -> Rectangle {
-        let (left, top, shown_width, shown_height) =
-            self.source_rectangle(width, height, [Place::Middle; 2]);
-        let (left, width) = reached(left, shown_width, self.crop, width);
-        let (top, height) = reached(top, shown_height, self.crop, height);
-        Rectangle { left, top, width, height }
+        let (resized_width, resized_height) =
+            resized_size(width, height, self.resize.max(self.crop));
+        let (left, shown_width) = source_span(width, resized_width, self.crop, across);
+        let (top, shown_height) = source_span(height, resized_height, self.crop, down);
+        Section {
+            left,
+            top,
+            width: shown_width,
+            height: shown_height,
+            ..Section::of(Rectangle::whole(width, height), self.crop)
+        }
     }
 
     /// Values of one image in the backbone's input: `3 * crop * crop`.
@@ -155,26 +94,11 @@ impl EvalTransform {
     }
 
     /// `[crop, crop, 3]` u8 to f32: `(value / 255 - mean) / std`.
-    pub(super) fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
+    pub(crate) fn normalize(&self, pixels: &[u8], out: &mut [f32]) {
         assert_eq!(pixels.len(), out.len(), "the output must be [crop, crop, 3]");
         let scale = self.std.map(|std| 1.0 / (255.0 * std));
         let bias = std::array::from_fn(|channel| -self.mean[channel] / self.std[channel]);
         Isa::fastest().run(Normalize { pixels, scale, bias, out });
-    }
-
-    /// The part of a `width` x `height` image that a crop of the resized image shows: left, top,
-    /// width, height, in pixels of the source.
-    fn source_rectangle(
-        &self,
-        width: u32,
-        height: u32,
-        [across, down]: [Place; 2],
-    ) -> (f64, f64, f64, f64) {
-        let (resized_width, resized_height) =
-            resized_size(width, height, self.resize.max(self.crop));
-        let (left, source_width) = source_span(width, resized_width, self.crop, across);
-        let (top, source_height) = source_span(height, resized_height, self.crop, down);
-        (left, top, source_width, source_height)
     }
 }
 
@@ -234,17 +158,6 @@ fn source_span(source: u32, resized: u64, crop: u32, place: Place) -> (f64, f64)
     (start, (crop * scale).min(source - start))
 }
 
-/// One dimension of what the filter reads of a `source` image to resize `len` pixels from `start` on
-/// to `resized` ones: where it starts, how much it is.
-fn reached(start: f64, len: f64, resized: u32, source: u32) -> (u32, u32) {
-    // The triangle is as wide as a resized pixel, at least as a pixel, to either side. Two pixels
-    // more than that, since it ends between pixels.
-    let reach = (len / f64::from(resized)).max(1.0) + 2.0;
-    let first = (start - reach).floor().max(0.0) as u32;
-    let end = ((start + len + reach).ceil() as u32).min(source);
-    (first, end - first)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +207,7 @@ mod tests {
             }
             for resize in [232, 256] {
                 let transform = EvalTransform::imagenet(resize);
-                let needed = transform.needed(width, height);
+                let needed = transform.section(width, height).needed();
                 let image = RgbImage::from_fn(width, height, |x, y| {
                     image::Rgb([x * 7 + y * 3, x * 31 + y, y * 29].map(|level| level as u8))
                 });
@@ -309,7 +222,7 @@ mod tests {
                 assert!(found == expected, "{width} x {height} resized to {resize}");
             }
         }
-        let part = EvalTransform::imagenet(256).needed(640, 480);
+        let part = EvalTransform::imagenet(256).section(640, 480).needed();
         assert!(part.width * part.height < 640 * 480 * 2 / 3, "{part:?}");
     }
 }

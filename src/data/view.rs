@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::random_crop::random_crop;
-use super::transform::{EvalTransform, Rectangle, Scratch};
+use super::resize::Scratch;
+use super::section::{Rectangle, Section};
+use super::transform::EvalTransform;
 use crate::config;
 
 /// Separates the seeds of views from anything else that is derived from a content's hash.
@@ -14,14 +16,11 @@ const SEED_CONTEXT: &str = "ec2train 2025 seed of an image's random view";
 
 /// What of an image is taken through the backbone.
 pub trait Views: Sync {
-    /// Values of a view: `3 * crop * crop`.
-    fn output_len(&self) -> usize;
+    /// Its crop's size and its normalization are those of all views.
+    fn eval(&self) -> &EvalTransform;
 
-    /// The part of a `width` x `height` image that the view looks at. Neither side may be 0.
-    fn needed(&self, view: u32, width: u32, height: u32) -> Rectangle {
-        let _ = view;
-        Rectangle::whole(width, height)
-    }
+    /// What a view shows of a `width` x `height` image whose file has this `content`. Neither side may be 0.
+    fn section(&self, view: u32, content: &blake3::Hash, width: u32, height: u32) -> Section;
 
     /// Writes one view of `image`, whose file has this `content`, to `out`: `[crop, crop, 3]` f32,
     /// normalized.
@@ -35,7 +34,11 @@ pub trait Views: Sync {
         image: &RgbImage,
         scratch: &mut Scratch,
         out: &mut [f32],
-    );
+    ) {
+        let (width, height) = image.dimensions();
+        let square = scratch.resize(image, &self.section(view, content, width, height));
+        self.eval().normalize(square, out);
+    }
 }
 
 /// View 0 of an image is the eval transform's; every other one is a random crop, resized, and
@@ -80,55 +83,15 @@ impl ViewTransform {
 }
 
 impl Views for ViewTransform {
-    fn output_len(&self) -> usize {
-        self.eval.output_len()
+    fn eval(&self) -> &EvalTransform {
+        &self.eval
     }
 
-    fn needed(&self, view: u32, width: u32, height: u32) -> Rectangle {
-        if view == 0 { self.eval.needed(width, height) } else { Rectangle::whole(width, height) }
-    }
-
-    fn apply(
-        &self,
-        view: u32,
-        content: &blake3::Hash,
-        image: &RgbImage,
-        scratch: &mut Scratch,
-        out: &mut [f32],
-    ) {
+    fn section(&self, view: u32, content: &blake3::Hash, width: u32, height: u32) -> Section {
         if view == 0 {
-            return self.eval.apply(image, scratch, out);
+            return self.eval.section(width, height);
         }
-        let (part, is_mirrored) = self.draw(view, content, image.dimensions());
-        self.eval.normalize(render(image, part, is_mirrored, self.eval.crop, scratch), out);
-    }
-}
-
-/// Cuts out a part of `image`, resizes it to `side` x `side` pixels, bilinear and antialiased, and
-/// mirrors it left to right if asked to: `[side, side, 3]` u8.
-///
-/// # Panics
-/// When the part is empty or not inside of the image.
-pub fn render<'a>(
-    image: &RgbImage,
-    part: Rectangle,
-    is_mirrored: bool,
-    side: u32,
-    scratch: &'a mut Scratch,
-) -> &'a [u8] {
-    let Rectangle { width, height, .. } = part;
-    assert!(width > 0 && height > 0, "a part without pixels");
-    // As after a crop: what lies around the part does not shine into its edges.
-    scratch.resize(image, part, (0.0, 0.0, width.into(), height.into()), side);
-    if is_mirrored {
-        mirror(&mut scratch.crop, side);
-    }
-    &scratch.crop
-}
-
-/// Mirrors `[side, side, 3]` left to right.
-pub(super) fn mirror(pixels: &mut [u8], side: u32) {
-    for row in pixels.chunks_exact_mut(side as usize * 3) {
-        row.as_chunks_mut::<3>().0.reverse();
+        let (part, is_mirrored) = self.draw(view, content, (width, height));
+        Section { is_mirrored, ..Section::of(part, self.eval.crop) }
     }
 }

@@ -15,9 +15,9 @@ use std::time::SystemTime;
 use image::RgbImage;
 
 use crate::config::{CHUNK, NUM_FEATURES};
-use crate::data::decode::{MAX_ALLOC_BYTES, decode_part};
+use crate::data::decode::{MAX_ALLOC_BYTES, decode, decode_section};
 use crate::data::image_file::{self, ImageFile};
-use crate::data::transform::{Rectangle, Scratch};
+use crate::data::resize::Scratch;
 use crate::data::view::Views;
 use crate::error::Result;
 use crate::model::backbone::{self, Backbone};
@@ -155,6 +155,15 @@ fn chunks(num_requests: usize, num_workers: usize) -> Vec<Range<usize>> {
     divide(0..num_whole, CHUNK).chain(divide(num_whole..num_requests, share)).collect()
 }
 
+/// A file that was read.
+struct Read {
+    used: Used,
+    /// Views that are to be computed.
+    missing: Vec<u32>,
+    /// `None`: there is one such view, which is in the worker's scratch already.
+    image: Option<RgbImage>,
+}
+
 /// What a thread needs to compute chunks without allocating for each image.
 struct Worker<'a, K> {
     views: &'a dyn Views,
@@ -179,7 +188,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
             backbone,
             is_known,
             scratch: Scratch::default(),
-            pixels: vec![0.0; CHUNK * views.output_len()],
+            pixels: vec![0.0; CHUNK * views.eval().output_len()],
             features: vec![0.0; CHUNK * NUM_FEATURES],
             activations: vec![0; num_kept * LAYER4_INPUT_LEN],
             waiting: Vec::with_capacity(CHUNK),
@@ -190,8 +199,7 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
             signals::check()?;
-            let is_missing = |content: &blake3::Hash, view| !(self.is_known)(content, view);
-            let (used, image, missing) = match read(request, self.views, is_missing) {
+            let Read { used, missing, image } = match self.read(request) {
                 Ok(read) => read,
                 Err(error) => {
                     outcomes.push(Outcome::Skipped(error.reason()));
@@ -201,9 +209,13 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
             let content = used.content;
             outcomes.push(Outcome::Used(Box::new(used)));
             for view in missing {
-                let image_len = self.views.output_len();
+                let Worker { views, scratch, .. } = self;
+                let image_len = views.eval().output_len();
                 let pixels = &mut self.pixels[self.waiting.len() * image_len..][..image_len];
-                self.views.apply(view, &content, &image, &mut self.scratch, pixels);
+                match &image {
+                    Some(image) => views.apply(view, &content, image, scratch, pixels),
+                    None => views.eval().normalize(scratch.square(), pixels),
+                }
                 self.waiting.push((outcomes.len() - 1, view));
                 if self.waiting.len() == CHUNK {
                     self.compute(&mut outcomes)?;
@@ -214,13 +226,32 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         Ok(outcomes)
     }
 
+    /// Reads one file, and decodes what its missing views look at.
+    fn read(&mut self, request: &Request) -> Result<Read> {
+        let ImageFile { bytes, metadata, read_at } = image_file::read(request.path)?;
+        let content = blake3::hash(&bytes);
+        let missing: Vec<u32> =
+            (0..request.num_views).filter(|&view| !(self.is_known)(&content, view)).collect();
+        let (image, warning) = if let [view] = missing[..] {
+            let section = |width, height| self.views.section(view, &content, width, height);
+            let (limit, scratch) = (MAX_ALLOC_BYTES, &mut self.scratch);
+            (None, decode_section(limit, request.path, &bytes, section, scratch)?)
+        } else {
+            let decoded = decode(request.path, &bytes)?;
+            (Some(decoded.image), decoded.warning)
+        };
+        let (views, activations) = (Vec::new(), Vec::new());
+        let used = Used { content, warning, metadata, read_at, views, activations };
+        Ok(Read { used, missing, image })
+    }
+
     /// Takes the views that wait through the backbone.
     fn compute(&mut self, outcomes: &mut [Outcome]) -> Result<()> {
         let num_views = self.waiting.len();
         if num_views == 0 {
             return Ok(());
         }
-        let pixels = &self.pixels[..num_views * self.views.output_len()];
+        let pixels = &self.pixels[..num_views * self.views.eval().output_len()];
         let features = &mut self.features[..num_views * NUM_FEATURES];
         let activations = self.activations.get_mut(..num_views * LAYER4_INPUT_LEN);
         self.backbone.forward_with_cut(pixels, features, activations)?;
@@ -234,32 +265,6 @@ impl<'a, K: Fn(&blake3::Hash, u32) -> bool> Worker<'a, K> {
         }
         Ok(())
     }
-}
-
-/// Reads one file and decodes what its missing views, which are returned too, look at.
-fn read(
-    request: &Request,
-    views: &dyn Views,
-    is_missing: impl Fn(&blake3::Hash, u32) -> bool,
-) -> Result<(Used, RgbImage, Vec<u32>)> {
-    let ImageFile { bytes, metadata, read_at } = image_file::read(request.path)?;
-    let content = blake3::hash(&bytes);
-    let missing: Vec<u32> =
-        (0..request.num_views).filter(|&view| is_missing(&content, view)).collect();
-    let needed = |width, height| match missing[..] {
-        [view] => views.needed(view, width, height),
-        _ => Rectangle::whole(width, height),
-    };
-    let decoded = decode_part(MAX_ALLOC_BYTES, request.path, &bytes, needed)?;
-    let used = Used {
-        content,
-        warning: decoded.warning,
-        metadata,
-        read_at,
-        views: Vec::new(),
-        activations: Vec::new(),
-    };
-    Ok((used, decoded.image, missing))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub mod aligned;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 pub mod amx;
 pub mod arithmetic;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 pub mod bf16;
 mod cap;

@@ -8,7 +8,8 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
 use crate::data::decode::decode;
-use crate::data::transform::{Rectangle, Scratch};
+use crate::data::resize::Scratch;
+use crate::data::section::{Rectangle, Section};
 
 /// Side of a thumbnail in its file, in pixels: shown at 96, so that it is sharp on a dense screen.
 pub(super) const SIDE: u32 = 144;
@@ -25,13 +26,14 @@ pub(super) fn draw(path: &Path, bytes: &[u8]) -> Option<String> {
     let square = f64::from(width.min(height));
     let left = (f64::from(width) - square) / 2.0;
     let top = (f64::from(height) - square) / 2.0;
-    let whole = Rectangle { left: 0, top: 0, width, height };
+    let whole = Section::of(Rectangle::whole(width, height), SIDE);
+    let middle = Section { left, top, width: square, height: square, ..whole };
     let mut scratch = Scratch::default();
-    scratch.resize(&decoded, whole, (left, top, square, square), SIDE);
+    let pixels = scratch.resize(&decoded, &middle);
     let jpeg = QUALITIES.iter().find_map(|&quality| {
         let mut bytes = Vec::new();
         let mut encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
-        encoder.encode(&scratch.crop, SIDE, SIDE, ExtendedColorType::Rgb8).ok()?;
+        encoder.encode(pixels, SIDE, SIDE, ExtendedColorType::Rgb8).ok()?;
         (bytes.len() <= MAX_BYTES).then_some(bytes)
     })?;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))

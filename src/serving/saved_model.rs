@@ -7,8 +7,9 @@ use super::model::{Model, ModelInfo, Worker};
 use super::wire::ModelDescription;
 use crate::artifact::TrainedModel;
 use crate::config::{CHUNK, NUM_FEATURES};
-use crate::data::decode::decode_part;
-use crate::data::transform::{EvalTransform, Scratch};
+use crate::data::decode::decode_section;
+use crate::data::resize::Scratch;
+use crate::data::transform::EvalTransform;
 use crate::error::Result;
 use crate::model::backbone::{self, Backbone, Engine};
 use crate::model::head::{Head, PackedHead};
@@ -106,13 +107,15 @@ struct SavedModelWorker {
 
 impl Worker for SavedModelWorker {
     fn push(&mut self, image: &[u8]) -> Result<Option<String>, String> {
-        let needed = |width, height| self.transform.needed(width, height);
-        let decoded = decode_part(self.max_decode_bytes, Path::new("image"), image, needed)
-            .map_err(|error| error.reason())?;
+        let SavedModelWorker { transform, scratch, .. } = self;
+        let section = |width, height| transform.section(width, height);
+        let (limit, path) = (self.max_decode_bytes, Path::new("image"));
+        let warning =
+            decode_section(limit, path, image, section, scratch).map_err(|error| error.reason())?;
         let start = self.pixels.len();
-        self.pixels.resize(start + self.transform.output_len(), 0.0);
-        self.transform.apply(&decoded.image, &mut self.scratch, &mut self.pixels[start..]);
-        Ok(decoded.warning)
+        self.pixels.resize(start + transform.output_len(), 0.0);
+        transform.normalize(scratch.square(), &mut self.pixels[start..]);
+        Ok(warning)
     }
 
     fn compute(&mut self) -> Result<Vec<Vec<f32>>> {

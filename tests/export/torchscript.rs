@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ec2train::data::decode::decode;
-use ec2train::data::transform::{EvalTransform, Scratch};
+use ec2train::data::resize::Scratch;
+use ec2train::data::transform::EvalTransform;
 use tch::{CModule, Tensor};
 
 use super::common::{command, text};

@@ -16,8 +16,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::{Decoded, MAX_SIDE, too_large};
-use crate::data::transform::Rectangle;
+use super::{Decoded, MAX_SIDE, RowSink, too_large};
 use layout::{EOI, Layout, SOI};
 
 /// What decoders, libjpeg among them, show where there is no data: all coefficients zero.
@@ -41,16 +40,21 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 }
 
 /// Decodes baseline, extended and progressive Huffman JPEGs. The error is the reason alone.
-/// At least the part of the image that is `needed`, by its width and height, is decoded.
-pub(super) fn decode(
-    bytes: &[u8],
-    max_alloc_bytes: u64,
-    needed: impl FnOnce(u32, u32) -> Rectangle,
-) -> Result<Decoded, String> {
-    match baseline::decode(bytes, max_alloc_bytes, needed) {
+pub(super) fn decode(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
+    match baseline::decode(bytes, max_alloc_bytes) {
         Some(image) => Ok(Decoded { image, warning: None, num_missing_rows: 0 }),
         None => decode_any(bytes, max_alloc_bytes),
     }
+}
+
+/// Gives the rows of a usual JPEG that is whole to `sink`. Returns its width and height; `None` where
+/// [`decode`] is needed, whatever became of the rows.
+pub(super) fn decode_rows(
+    bytes: &[u8],
+    max_alloc_bytes: u64,
+    sink: &mut dyn RowSink,
+) -> Option<(u32, u32)> {
+    baseline::decode_rows(bytes, max_alloc_bytes, sink)
 }
 
 /// The same by `zune-jpeg` alone.

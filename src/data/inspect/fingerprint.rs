@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use image::RgbImage;
 
-use crate::data::transform::{Rectangle, Scratch};
+use crate::data::resize::Scratch;
+use crate::data::section::{Rectangle, Section};
 
 /// Side of the thumbnail, in pixels.
 const SIDE: usize = 32;
@@ -57,11 +58,10 @@ impl Fingerprint {
     /// Of the whole picture, which must have pixels.
     pub(super) fn of(image: &RgbImage, scratch: &mut Scratch) -> Fingerprint {
         let (width, height) = image.dimensions();
-        let whole = Rectangle { left: 0, top: 0, width, height };
-        let shown = (0.0, 0.0, width.into(), height.into());
-        scratch.resize(image, whole, shown, SIDE as u32);
+        let whole = Section::of(Rectangle::whole(width, height), SIDE as u32);
+        let pixels = scratch.resize(image, &whole);
         let mut thumbnail = Box::new([0; SIDE * SIDE]);
-        for (luma, rgb) in thumbnail.iter_mut().zip(scratch.crop.as_chunks::<3>().0) {
+        for (luma, rgb) in thumbnail.iter_mut().zip(pixels.as_chunks::<3>().0) {
             let [red, green, blue] = rgb.map(u32::from);
             // ITU-R BT.601, in 1/256.
             *luma = ((77 * red + 150 * green + 29 * blue) >> 8) as u8;

@@ -12,7 +12,7 @@ use super::finding_kind::{FindingKind, Severity};
 use super::listing::Listing;
 use super::picture;
 use crate::data::path_as_text;
-use crate::data::transform::Scratch;
+use crate::data::resize::Scratch;
 use crate::error::Result;
 
 /// What was found in a data set.

@@ -12,7 +12,7 @@ use super::fingerprint::Fingerprint;
 use super::traits::traits;
 use crate::data::decode::{self, Decoded, decode};
 use crate::data::image_file;
-use crate::data::transform::Scratch;
+use crate::data::resize::Scratch;
 
 /// Shorter side, in pixels, below which an image is tiny: the transform enlarges it eight-fold, and
 /// little of what the backbone was trained to see is left.

@@ -5,8 +5,6 @@
 //! one decoder decides what becomes of a damaged file. The pixels are those of `zune-jpeg`, bit for
 //! bit.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod bits;
 mod block;
 mod colour;
@@ -19,52 +17,76 @@ mod scan;
 mod segments;
 mod upsample;
 
+use std::ops::Range;
+
 use image::RgbImage;
 
-use crate::data::transform::Rectangle;
+use crate::data::decode::RowSink;
+use crate::data::section::Rectangle;
 use crate::kernels::isa::Isa;
 use header::Header;
 use part::Part;
 use scan::Scan;
 
-/// Grey rows at the bottom may be missing ones, which the other decoder tells apart.
-const SUSPICIOUS_GREYS: [u8; 2] = [super::GREY, super::GREY_UNDER_BLACK];
-
-/// `[height, width, 3]` u8, of which at least the part that is `needed`, by width and height, is
-/// decoded. `None` when the JPEG is not a usual one, not whole, or takes more memory than this.
-pub(super) fn decode(
-    bytes: &[u8],
-    max_alloc_bytes: u64,
-    needed: impl FnOnce(u32, u32) -> Rectangle,
-) -> Option<RgbImage> {
-    decode_with(isa()?, bytes, max_alloc_bytes, needed)
+/// `[height, width, 3]` u8. `None` when the JPEG is not a usual one, not whole, or takes more memory than this.
+pub(super) fn decode(bytes: &[u8], max_alloc_bytes: u64) -> Option<RgbImage> {
+    decode_with(isa()?, bytes, max_alloc_bytes)
 }
 
 /// The same with these instructions, which change nothing but the speed.
-pub(super) fn decode_with(
+pub(super) fn decode_with(isa: Isa, bytes: &[u8], max_alloc_bytes: u64) -> Option<RgbImage> {
+    let mut whole = Whole::default();
+    let (width, height) = decode_rows_with(isa, bytes, max_alloc_bytes, &mut whole)?;
+    RgbImage::from_raw(width, height, whole.pixels)
+}
+
+/// Gives the rows to `sink`. Returns width and height; `None` as [`decode`], but that the sink may have got some
+/// rows already.
+pub(super) fn decode_rows(
+    bytes: &[u8],
+    max_alloc_bytes: u64,
+    sink: &mut dyn RowSink,
+) -> Option<(u32, u32)> {
+    decode_rows_with(isa()?, bytes, max_alloc_bytes, sink)
+}
+
+/// The same with these instructions.
+pub(super) fn decode_rows_with(
     isa: Isa,
     bytes: &[u8],
     max_alloc_bytes: u64,
-    needed: impl FnOnce(u32, u32) -> Rectangle,
-) -> Option<RgbImage> {
+    sink: &mut dyn RowSink,
+) -> Option<(u32, u32)> {
     let header = Header::of(bytes)?;
-    let row_bytes = header.width * 3;
-    if (row_bytes * header.height) as u64 > max_alloc_bytes {
+    if (3 * header.width * header.height) as u64 > max_alloc_bytes {
         return None;
     }
     let (width, height) = (header.width as u32, header.height as u32);
-    let part = Part::of(&header, needed(width, height));
-    let mut pixels = vec![0; row_bytes * header.height];
+    let part = Part::of(&header, sink.begin(width, height));
     let mut is_whole = false;
-    isa.run(Scan { header: &header, part: &part, pixels: &mut pixels, is_whole: &mut is_whole });
-    let last_row = &pixels[pixels.len() - row_bytes..];
-    let last_row = &last_row[3 * part.columns.start..3 * part.columns.end];
-    let is_suspicious =
-        SUSPICIOUS_GREYS.iter().any(|grey| last_row.iter().all(|sample| sample == grey));
-    if !is_whole || is_suspicious {
-        return None;
+    isa.run(Scan { header: &header, part: &part, sink, is_whole: &mut is_whole });
+    is_whole.then_some((width, height))
+}
+
+/// All of an image.
+#[derive(Default)]
+struct Whole {
+    row_bytes: usize,
+    pixels: Vec<u8>,
+}
+
+impl RowSink for Whole {
+    fn begin(&mut self, width: u32, height: u32) -> Rectangle {
+        self.row_bytes = 3 * width as usize;
+        self.pixels = vec![0; self.row_bytes * height as usize];
+        Rectangle::whole(width, height)
     }
-    RgbImage::from_raw(width, height, pixels)
+
+    fn room(&mut self, rows: Range<usize>) -> &mut [u8] {
+        &mut self.pixels[rows.start * self.row_bytes..rows.end * self.row_bytes]
+    }
+
+    fn put(&mut self, _: &Range<usize>) {}
 }
 
 /// Vectors of 32 bytes: a row of 8 samples fills no longer ones, with which this takes a tenth longer.

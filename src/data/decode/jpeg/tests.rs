@@ -1,5 +1,6 @@
 //! The two decoders against each other.
 
+use std::ops::Range;
 use std::panic::{self, UnwindSafe};
 use std::path::Path;
 use std::{array, fs};
@@ -9,7 +10,10 @@ use proptest::prelude::*;
 use super::random_jpeg::{Recipe, jpeg};
 use super::*;
 use crate::bench::photograph;
-use crate::data::decode::MAX_ALLOC_BYTES;
+use crate::data::decode::{MAX_ALLOC_BYTES, decode_section};
+use crate::data::resize::Scratch;
+use crate::data::section::{Rectangle, Section};
+use crate::data::transform::EvalTransform;
 use crate::kernels::isa::Isa;
 
 const SAMPLINGS: [Option<(u8, u8)>; 5] =
@@ -41,7 +45,7 @@ fn assert_equal(bytes: &[u8], what: &str) -> Option<RgbImage> {
     let images: Vec<Option<RgbImage>> = Isa::supported()
         .into_iter()
         .chain([Isa::Portable])
-        .map(|isa| baseline::decode_with(isa, bytes, MAX_ALLOC_BYTES, Rectangle::whole))
+        .map(|isa| baseline::decode_with(isa, bytes, MAX_ALLOC_BYTES))
         .collect();
     for image in images.iter().flatten() {
         assert_eq!(image.dimensions(), expected.image.dimensions(), "{what}");
@@ -50,6 +54,39 @@ fn assert_equal(bytes: &[u8], what: &str) -> Option<RgbImage> {
     }
     assert!(images.iter().all(|image| image.is_some() == images[0].is_some()), "{what}");
     images.into_iter().next().flatten()
+}
+
+/// Keeps the rows and columns that it gets, and has asked for a part.
+struct OnlyPart {
+    part: Rectangle,
+    image: RgbImage,
+    /// Row that may come next.
+    next: usize,
+    room: Vec<u8>,
+}
+
+impl RowSink for OnlyPart {
+    fn begin(&mut self, width: u32, height: u32) -> Rectangle {
+        self.image = RgbImage::new(width, height);
+        self.part
+    }
+
+    fn room(&mut self, rows: Range<usize>) -> &mut [u8] {
+        assert!(rows.start >= self.next && rows.end <= self.image.height() as usize, "{rows:?}");
+        self.next = rows.end;
+        self.room = vec![1; rows.len() * 3 * self.image.width() as usize];
+        &mut self.room
+    }
+
+    fn put(&mut self, columns: &Range<usize>) {
+        let row_bytes = 3 * self.image.width() as usize;
+        let first = self.next - self.room.len() / row_bytes;
+        let columns = 3 * columns.start..3 * columns.end;
+        let image = self.image.chunks_exact_mut(row_bytes).skip(first);
+        for (out, row) in image.zip(self.room.chunks_exact(row_bytes)) {
+            out[columns.clone()].copy_from_slice(&row[columns.clone()]);
+        }
+    }
 }
 
 fn golden(name: &str) -> Vec<u8> {
@@ -85,13 +122,23 @@ fn jpegs_of_other_programs_give_the_same_pixels() {
 }
 
 #[test]
+fn the_crop_of_a_photograph_is_that_of_the_whole_image() {
+    let bytes = photograph(1).unwrap();
+    let image = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+    let [mut found, mut expected] = [Scratch::default(), Scratch::default()];
+    for resize in [232, 256] {
+        let section = |width, height| EvalTransform::imagenet(resize).section(width, height);
+        decode_section(MAX_ALLOC_BYTES, Path::new("jpeg"), &bytes, section, &mut found).unwrap();
+        let expected = expected.resize(&image, &section(image.width(), image.height()));
+        assert!(found.square() == expected, "resized to {resize}");
+    }
+}
+
+#[test]
 fn unusual_jpegs_are_left_to_the_other_decoder() {
     let names = ["cmyk", "cmyk_unmarked", "progressive", "progressive_gray", "rgb", "ycck"];
     for name in names.map(|name| format!("images/jpeg_{name}.jpg")) {
-        assert!(
-            baseline::decode(&golden(&name), MAX_ALLOC_BYTES, Rectangle::whole).is_none(),
-            "{name}"
-        );
+        assert!(baseline::decode(&golden(&name), MAX_ALLOC_BYTES).is_none(), "{name}");
     }
 }
 
@@ -131,16 +178,16 @@ fn restarts_out_of_order_are_left_to_the_other_decoder() {
     let missing = [&bytes[..marker], &bytes[marker + 2..]].concat();
     let doubled = [&bytes[..marker], &bytes[marker..marker + 2], &bytes[marker..]].concat();
     for damaged in [swapped, missing, doubled] {
-        assert_eq!(baseline::decode(&damaged, MAX_ALLOC_BYTES, Rectangle::whole), None);
+        assert_eq!(baseline::decode(&damaged, MAX_ALLOC_BYTES), None);
     }
 }
 
 #[test]
 fn the_limit_on_memory_holds() {
     let bytes = golden("images/jpeg_420.jpg");
-    assert!(baseline::decode(&bytes, 40 * 30 * 3, Rectangle::whole).is_some());
-    assert!(baseline::decode(&bytes, 40 * 30 * 3 - 1, Rectangle::whole).is_none());
-    assert!(decode(&bytes, 40 * 30 * 3 - 1, Rectangle::whole).unwrap_err().contains("too large"));
+    assert!(baseline::decode(&bytes, 40 * 30 * 3).is_some());
+    assert!(baseline::decode(&bytes, 40 * 30 * 3 - 1).is_none());
+    assert!(decode(&bytes, 40 * 30 * 3 - 1).unwrap_err().contains("too large"));
 }
 
 proptest! {
@@ -167,14 +214,37 @@ proptest! {
         let width = right.min(expected.width() - left);
         let height = bottom.min(expected.height() - top);
         let part = Rectangle { left, top, width, height };
-        let found = decode(&bytes, MAX_ALLOC_BYTES, |width, height| {
-            assert_eq!((width, height), expected.dimensions());
-            part
-        });
-        let found = found.unwrap();
-        prop_assert_eq!(found.warning, None);
-        let cut = |image: &RgbImage| image::imageops::crop_imm(image, left, top, width, height).to_image();
-        prop_assert!(cut(&found.image) == cut(&expected), "{:?}", part);
+        let mut sink = OnlyPart { part, image: RgbImage::default(), next: 0, room: Vec::new() };
+        let size = decode_rows(&bytes, MAX_ALLOC_BYTES, &mut sink);
+        if let Some(size) = size {
+            prop_assert_eq!(size, expected.dimensions());
+            let cut = |image: &RgbImage| image::imageops::crop_imm(image, left, top, width, height).to_image();
+            prop_assert!(cut(&sink.image) == cut(&expected), "{:?}", part);
+        }
+        prop_assert_eq!(size.is_some(), baseline::decode(&bytes, MAX_ALLOC_BYTES).is_some());
+    }
+
+    #[test]
+    fn a_section_of_a_jpeg_is_that_of_the_whole_image(
+        recipe in recipes(),
+        (left, right) in (0..70u32, 1..70u32),
+        (top, bottom) in (0..70u32, 1..70u32),
+        side in 1..40u32,
+        is_mirrored: bool,
+    ) {
+        let bytes = jpeg(recipe);
+        let image = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+        let section = |width: u32, height: u32| {
+            let (left, top) = (left.min(width - 1), top.min(height - 1));
+            let (width, height) = (right.min(width - left), bottom.min(height - top));
+            let part = Rectangle { left, top, width, height };
+            Section { is_mirrored, ..Section::of(part, side) }
+        };
+        let [mut found, mut expected] = [Scratch::default(), Scratch::default()];
+        let path = Path::new("jpeg");
+        prop_assert_eq!(decode_section(MAX_ALLOC_BYTES, path, &bytes, section, &mut found).unwrap(), None);
+        let expected = expected.resize(&image, &section(image.width(), image.height()));
+        prop_assert_eq!(found.square(), expected);
     }
 
     #[test]
@@ -192,11 +262,22 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
-        prop_assert_eq!(&outcome(|| decode(&bytes, MAX_ALLOC_BYTES, Rectangle::whole)), &expected);
-        let part = Rectangle { left: 20, top: 10, width: 9, height: 9 };
-        let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES, |_, _| part));
-        let without_pixels = |outcome: Outcome| Some(outcome?.map(|(_, warning, rows)| (warning, rows)));
-        prop_assert_eq!(without_pixels(found), without_pixels(expected));
+        prop_assert_eq!(&outcome(|| decode(&bytes, MAX_ALLOC_BYTES)), &expected);
+        let section = |width, height| EvalTransform::imagenet(256).section(width, height);
+        let mut scratch = Scratch::default();
+        let found = decode_section(MAX_ALLOC_BYTES, Path::new("jpeg"), &bytes, section, &mut scratch);
+        match expected {
+            Some(Ok((image, warning, _))) => {
+                prop_assert_eq!(found.unwrap(), warning);
+                let mut expected = Scratch::default();
+                let expected = expected.resize(&image, &section(image.width(), image.height()));
+                prop_assert!(scratch.square() == expected);
+            }
+            Some(Err(reason)) if is_jpeg(&bytes) => {
+                prop_assert_eq!(found.unwrap_err().reason(), reason);
+            }
+            _ => prop_assert!(found.is_err()),
+        }
     }
 }
 
@@ -210,7 +291,7 @@ fn a_flipped_bit_anywhere_comes_out_as_without_the_decoder_here() {
             let bit = 1 << (index % 8);
             bytes[index] ^= bit;
             let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
-            let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES, Rectangle::whole));
+            let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES));
             assert!(found == expected, "with a bit of byte {index} flipped");
             bytes[index] ^= bit;
         }

@@ -39,7 +39,7 @@ fn convert<S: Simd>(
     out: &mut [u8; 3 * GROUP],
 ) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = super::avx2::avx2(simd) {
+    if let Some(simd) = crate::kernels::avx2::avx2(simd) {
         return x86::convert(simd, y, cb, cr, out);
     }
     let _ = simd;

@@ -65,7 +65,7 @@ pub(super) fn inverse<S: Simd>(
         return [[(((dc + 4) >> 3) + 128).clamp(0, 255) as u8; 8]; 8];
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = super::avx2::avx2(simd) {
+    if let Some(simd) = crate::kernels::avx2::avx2(simd) {
         return if block.is_smooth() {
             x86::inverse::<true>(simd, block.coefficients(), quantizers, sums)
         } else {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::header::Header;
 use super::plane::ALIGNMENT;
-use crate::data::transform::Rectangle;
+use crate::data::section::Rectangle;
 
 /// Pixels around the part whose chroma is mixed into it.
 const REACH: usize = 2;

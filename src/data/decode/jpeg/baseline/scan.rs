@@ -13,16 +13,17 @@ use super::part::Part;
 use super::plane::Plane;
 use super::segments::Segments;
 use super::upsample::{mix, widen};
+use crate::data::decode::RowSink;
+use crate::data::decode::jpeg::{GREY, GREY_UNDER_BLACK};
 use crate::kernels::isa::Kernel;
 
 /// The scan of a JPEG, to be decoded.
-#[derive(Debug)]
 pub(super) struct Scan<'a> {
     pub(super) header: &'a Header<'a>,
     /// What becomes pixels.
     pub(super) part: &'a Part,
-    /// `[height, width, 3]` u8.
-    pub(super) pixels: &'a mut [u8],
+    /// Takes them.
+    pub(super) sink: &'a mut dyn RowSink,
     /// Becomes true when all of the data was as it should be.
     pub(super) is_whole: &'a mut bool,
 }
@@ -30,15 +31,18 @@ pub(super) struct Scan<'a> {
 impl Kernel for Scan<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        *self.is_whole = decode(simd, self.header, self.part, self.pixels).is_some();
+        *self.is_whole = decode(simd, self.header, self.part, self.sink).is_some();
     }
 }
+
+/// Grey rows at the bottom may be missing ones, which the other decoder tells apart.
+const SUSPICIOUS_GREYS: [u8; 2] = [GREY, GREY_UNDER_BLACK];
 
 /// Chroma rows above the row of MCUs of which the next one's pixels are made.
 const NUM_KEPT: usize = 2;
 
 #[inline(always)]
-fn decode<S: Simd>(simd: S, header: &Header, part: &Part, pixels: &mut [u8]) -> Option<()> {
+fn decode<S: Simd>(simd: S, header: &Header, part: &Part, sink: &mut dyn RowSink) -> Option<()> {
     let segments = Segments::of(header.data, header.num_segments())?;
     let (mcus_across, mcus_down) = header.num_mcus();
     let (_, down) = header.sampling();
@@ -94,7 +98,12 @@ fn decode<S: Simd>(simd: S, header: &Header, part: &Part, pixels: &mut [u8]) -> 
             return None;
         }
         if has_row {
+            let pixels = sink.room(rows.of(mcu_row));
             rows.write(simd, &planes, mcu_row, pixels);
+            if mcu_row + 1 == mcus_down && rows.ends_grey(pixels) {
+                return None;
+            }
+            sink.put(&part.columns);
         }
         planes.iter_mut().for_each(Plane::keep_last_rows);
     }
@@ -110,7 +119,8 @@ fn check_end(bits: &Bits, end: usize) -> Option<()> {
 /// Makes pixels of samples.
 struct Rows {
     width: usize,
-    /// Pixels of a row.
+    height: usize,
+    /// Those of a row that are made.
     columns: Range<usize>,
     across: usize,
     down: usize,
@@ -131,6 +141,7 @@ impl Rows {
         let [between, cb, cr] = [const { Vec::new() }; 3].map(|_: Vec<u8>| vec![0; len]);
         Rows {
             width: header.width,
+            height: header.height,
             columns: part.columns.clone(),
             across,
             down,
@@ -141,20 +152,40 @@ impl Rows {
         }
     }
 
-    /// Writes what can be told once this row of MCUs is there.
+    /// Rows of chroma, counted in the planes, whose pixels can be told once this row of MCUs is there. All but the
+    /// last one have a row below them.
+    #[inline(always)]
+    fn of_chroma(&self, mcu_row: usize) -> Range<usize> {
+        let is_last = mcu_row + 1 == self.mcus_down;
+        match self.num_kept {
+            0 => 0..8,
+            kept => kept - usize::from(mcu_row > 0)..kept + if is_last { 8 } else { 7 },
+        }
+    }
+
+    /// Rows of pixels that can be told.
+    #[inline(always)]
+    fn of(&self, mcu_row: usize) -> Range<usize> {
+        let Range { start, end } = self.of_chroma(mcu_row);
+        let row = |of_chroma| (mcu_row * 8 + of_chroma - self.num_kept) * self.down;
+        row(start).min(self.height)..row(end).min(self.height)
+    }
+
+    /// Whether the last of some rows of pixels is grey.
+    fn ends_grey(&self, pixels: &[u8]) -> bool {
+        let last = pixels.rchunks_exact(3 * self.width).next().unwrap_or_default();
+        let last = &last[3 * self.columns.start..3 * self.columns.end];
+        SUSPICIOUS_GREYS.iter().any(|grey| last.iter().all(|sample| sample == grey))
+    }
+
+    /// Writes the rows of pixels that can be told once this row of MCUs is there.
     #[inline(always)]
     fn write<S: Simd>(&mut self, simd: S, planes: &[Plane], mcu_row: usize, pixels: &mut [u8]) {
-        let row_bytes = 3 * self.width;
         let is_first = mcu_row == 0;
-        let is_last = mcu_row + 1 == self.mcus_down;
-        // Rows of chroma, counted in the planes. All but the last one have a row below them.
-        let (top_row, end) = match self.num_kept {
-            0 => (0, 8),
-            kept => (if is_first { kept } else { kept - 1 }, kept + if is_last { 8 } else { 7 }),
-        };
-        let top = (mcu_row * 8 + top_row - self.num_kept) * self.down;
-        let mut out = pixels[top * row_bytes..].chunks_exact_mut(row_bytes);
-        for row in top_row..end {
+        let rows = self.of_chroma(mcu_row);
+        let top_row = rows.start;
+        let mut out = pixels.chunks_exact_mut(3 * self.width);
+        for row in rows {
             for part in 0..self.down {
                 let Some(out) = out.next() else { return };
                 let first = self.columns.start;

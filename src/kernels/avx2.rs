@@ -7,6 +7,6 @@ use pulp::x86::V3;
 
 /// Where `simd` stands for them. Known when the code is compiled.
 #[inline(always)]
-pub(super) fn avx2<S: Simd>(simd: S) -> Option<V3> {
+pub(crate) fn avx2<S: Simd>(simd: S) -> Option<V3> {
     (&simd as &dyn Any).downcast_ref().copied()
 }
