@@ -53,7 +53,7 @@ fn insert(index: &mut FileIndex, path: &Path, entry: Entry) {
 }
 
 fn lookup(index: &FileIndex, path: &Path) -> Option<Entry> {
-    index.lookup(path, &path.metadata().unwrap()).cloned()
+    index.lookup(path, &path.metadata().unwrap())
 }
 
 #[test]

@@ -183,7 +183,7 @@ impl Collection {
         let entry = self.index.lookup(request.path, &fs::metadata(request.path).ok()?)?;
         let activations = self.activations.as_ref();
         let is_stored = |view| holds(&self.store, activations, &entry.content, view);
-        (0..request.num_views).all(is_stored).then(|| entry.clone())
+        (0..request.num_views).all(is_stored).then_some(entry)
     }
 }
 

@@ -5,9 +5,10 @@
 
 mod line;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -36,7 +37,32 @@ pub struct FileIndex {
     file: File,
     /// Where the next line goes: behind the last whole one, over what a failed write left.
     end: u64,
-    entries: HashMap<PathBuf, (Stat, Entry)>,
+    entries: HashMap<PathKey, Known>,
+}
+
+/// Stands for a path, of which there may be very many: the first half of its BLAKE3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PathKey([u8; 16]);
+
+impl PathKey {
+    fn of(path: &Path) -> Self {
+        let digest = blake3::hash(path.as_os_str().as_bytes());
+        PathKey(digest.as_bytes().as_chunks().0[0])
+    }
+}
+
+/// What a file was when it was read, and what was found in it.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    stat: Stat,
+    content: blake3::Hash,
+    warning: Option<Box<str>>,
+}
+
+impl Known {
+    fn new(stat: Stat, entry: &Entry) -> Self {
+        Known { stat, content: entry.content, warning: entry.warning.as_deref().map(Box::from) }
+    }
 }
 
 impl FileIndex {
@@ -57,7 +83,7 @@ impl FileIndex {
         for line in bytes[..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             num_lines += 1;
             if let Some((path, stat, entry)) = parse(line) {
-                index.entries.insert(path, (stat, entry));
+                index.entries.insert(PathKey::of(&path), Known::new(stat, &entry));
             } else if let Some(count) = parse_compacted(line) {
                 num_compacted = count;
             } else {
@@ -71,7 +97,7 @@ impl FileIndex {
             );
         }
         if num_lines >= 2 * num_compacted + MIN_LINES_TO_COMPACT {
-            index.compact()?;
+            index.compact(&bytes[..end])?;
         }
         Ok(index)
     }
@@ -88,9 +114,10 @@ impl FileIndex {
 
     /// What was found in the file at `path`, if its size, times and inode in `metadata` are still
     /// those of that reading.
-    pub fn lookup(&self, path: &Path, metadata: &Metadata) -> Option<&Entry> {
-        let (stat, entry) = self.entries.get(path)?;
-        (*stat == Stat::of(metadata)).then_some(entry)
+    pub fn lookup(&self, path: &Path, metadata: &Metadata) -> Option<Entry> {
+        let Known { stat, content, warning } = self.entries.get(&PathKey::of(path))?;
+        let entry = || Entry { content: *content, warning: warning.as_deref().map(str::to_owned) };
+        (*stat == Stat::of(metadata)).then(entry)
     }
 
     /// Remembers what was found in the file at `path`. `metadata` and `read_at` are those of a
@@ -106,30 +133,41 @@ impl FileIndex {
         read_at: SystemTime,
         entry: Entry,
     ) -> Result<()> {
-        let value = (Stat::of(metadata), entry);
-        if !is_settled(metadata, read_at) || self.entries.get(path) == Some(&value) {
+        let (key, stat) = (PathKey::of(path), Stat::of(metadata));
+        let known = Known::new(stat, &entry);
+        if !is_settled(metadata, read_at) || self.entries.get(&key) == Some(&known) {
             return Ok(());
         }
         let mut line = Vec::new();
-        write(path, &value.0, &value.1, &mut line)
+        write(path, &stat, &entry, &mut line)
             .and_then(|()| self.file.write_all_at(&line, self.end))
             .map_err(Error::io(Action::Write, &self.path))?;
         self.end += line.len() as u64;
-        self.entries.insert(path.to_path_buf(), value);
+        self.entries.insert(key, known);
         Ok(())
     }
 
-    /// Rewrites the index with a line for each file that is still there.
-    fn compact(&mut self) -> Result<()> {
-        self.entries.retain(|path, _| path.symlink_metadata().is_ok());
+    /// Rewrites the index, of these lines, with one for each file that is still there.
+    fn compact(&mut self, lines: &[u8]) -> Result<()> {
+        let mut kept = HashSet::new();
+        let mut kept_lines = Vec::new();
+        // The last one of a file is what is known of it.
+        for line in lines.rsplit(|&byte| byte == b'\n') {
+            if let Some((path, ..)) = parse(line)
+                && path.symlink_metadata().is_ok()
+                && kept.insert(PathKey::of(&path))
+            {
+                kept_lines.push(line);
+            }
+        }
+        self.entries.retain(|key, _| kept.contains(key));
         let mut bytes = Vec::new();
-        write_compacted(self.entries.len(), &mut bytes)
-            .and_then(|()| {
-                self.entries
-                    .iter()
-                    .try_for_each(|(path, (stat, entry))| write(path, stat, entry, &mut bytes))
-            })
+        write_compacted(kept_lines.len(), &mut bytes)
             .map_err(Error::io(Action::Write, &self.path))?;
+        for line in kept_lines.into_iter().rev() {
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+        }
         atomic_file::replace(&self.path, |file| file.write_all(&bytes))?;
         self.file = open(&self.path)?;
         self.end = bytes.len() as u64;
