@@ -109,6 +109,8 @@ impl Collection {
             let Collection { store, activations, index } = &mut *self;
             let activations = activations.as_ref();
             let keep = activations.map_or(Keep::Features, |_| Keep::Activations);
+            index.reserve(wanted.len());
+            store.reserve(wanted.iter().map(|request| request.num_views as usize).sum());
             let is_known = |content: &blake3::Hash, view| holds(store, activations, content, view);
             let on_outcome = |place: usize, outcome: Outcome| {
                 let place = pending[place];

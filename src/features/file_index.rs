@@ -112,6 +112,11 @@ impl FileIndex {
         self.entries.is_empty()
     }
 
+    /// Makes room for more files: growing as they come would take half as much memory again.
+    pub fn reserve(&mut self, num_files: usize) {
+        self.entries.reserve(num_files);
+    }
+
     /// What was found in the file at `path`, if its size, times and inode in `metadata` are still
     /// those of that reading.
     pub fn lookup(&self, path: &Path, metadata: &Metadata) -> Option<Entry> {

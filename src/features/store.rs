@@ -105,6 +105,11 @@ impl<E: Element> Store<E> {
         self.len() == 0
     }
 
+    /// Makes room in the index for more: growing as they come would take half as much memory again.
+    pub fn reserve(&self, num_views: usize) {
+        self.write_index().slots.reserve(num_views);
+    }
+
     /// What the features of `num_views` images and views take on disk.
     pub fn bytes(num_views: u64) -> u64 {
         num_views * E::RECORD_BYTES as u64
@@ -185,6 +190,7 @@ impl<E: Element> Store<E> {
         let num_slots = len.saturating_sub(self.header_bytes) / E::RECORD_BYTES as u64;
         let num_slots = u32::try_from(num_slots).unwrap_or(u32::MAX);
         let mut index = Index::default();
+        index.slots.reserve(num_slots as usize);
         let mut num_damaged = 0;
         let keys = (0..num_slots).into_par_iter().with_min_len(SLOTS).map_init(
             Record::<E>::empty,

@@ -48,6 +48,8 @@ pub(super) struct HeldOut {
     store: Arc<FeatureStore>,
     valid: Vec<Row>,
     test: Vec<Row>,
+    /// As those of train are.
+    in_memory: bool,
 }
 
 /// A view of a usable image.
@@ -102,8 +104,7 @@ impl HeldOut {
     }
 
     fn read(&self, rows: &[Row]) -> Result<SplitFeatures> {
-        let in_memory = fits_in_memory(rows.len());
-        features_of(&self.store, rows, in_memory).ok_or_else(|| unreadable(&self.store))
+        features_of(&self.store, rows, self.in_memory).ok_or_else(|| unreadable(&self.store))
     }
 }
 
@@ -279,7 +280,8 @@ pub(super) fn extract_folder(
     let activations = collection
         .into_activations()
         .map(|store| Activations { store, rows: [&of_train, &of_valid].map(|rows| views(rows)) });
-    let held_out = HeldOut { store, valid: of_valid, test: of_test };
+    let in_memory = fits_in_memory(of_train.len() + of_valid.len());
+    let held_out = HeldOut { store, valid: of_valid, test: of_test, in_memory };
     Ok(Extracted { train, valid, held_out, data, activations })
 }
 
