@@ -75,16 +75,6 @@ class Tiles {
     _mm512_storeu_si512(out, pairs);
   }
 
-  // Splits up to 32 numbers that follow each other; the others become zero.
-  static void split_row(const float* values, size_t len, uint32_t* high, uint32_t* low) {
-    const auto there = static_cast<uint32_t>((uint64_t{1} << len) - 1);
-    const __m512 first = _mm512_maskz_loadu_ps(static_cast<__mmask16>(there), values);
-    const __m512 second = _mm512_maskz_loadu_ps(static_cast<__mmask16>(there >> 16), values + 16);
-    const __m512i nearest = round(first, second);
-    _mm512_store_si512(high, nearest);
-    _mm512_store_si512(low, round_rest(first, second, interleave(nearest)));
-  }
-
   // Splits up to 16 numbers each of two rows, of which null ones are zero, into pairs of both.
   static void split_rows(const float* first_row, const float* second_row, size_t len,
                          uint32_t* high, uint32_t* low) {
@@ -94,6 +84,19 @@ class Tiles {
     const __m512i nearest = interleave(round(first, second));
     _mm512_store_si512(high, nearest);
     _mm512_store_si512(low, interleave(round_rest(first, second, nearest)));
+  }
+
+  // Writes the numbers of [16] pairs each of two rows as [32] pairs of both.
+  static void pair(const uint32_t* first_row, const uint32_t* second_row, uint32_t* out,
+                   uint32_t* out_of_last) {
+    const __m512i first = _mm512_loadu_si512(first_row);
+    const __m512i second = _mm512_loadu_si512(second_row);
+    // A number of the first row and that of the second, from the last on.
+    const __m512i places = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,
+                                            39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i places_of_last = _mm512_add_epi16(places, _mm512_set1_epi16(16));
+    _mm512_store_si512(out, _mm512_permutex2var_epi16(first, places, second));
+    _mm512_store_si512(out_of_last, _mm512_permutex2var_epi16(first, places_of_last, second));
   }
 
   // Writes the columns of [16][16] numbers as rows, the first `num_numbers` of the first `num_rows`. They may
@@ -175,12 +178,12 @@ bool ec2train_amx_request() { return syscall(SYS_arch_prctl, kRequestPermission,
 
 void ec2train_amx_multiply(const Product* product) { multiply<Tiles>(*product); }
 
-void ec2train_amx_multiply_split(const SplitProduct* product) { multiply_split<Tiles>(*product); }
-
 // See amx_split.h.
-void ec2train_amx_split_rows(const Matrix* matrix, uint32_t* out) {
-  split_rows<Tiles>(*matrix, out);
+void ec2train_amx_multiply_split(const SplitProduct* product, bool split_is_left) {
+  multiply_split<Tiles>(*product, split_is_left);
 }
+
+void ec2train_amx_pair_rows(const PairRows* rows, uint32_t* out) { pair_rows<Tiles>(*rows, out); }
 
 void ec2train_amx_split_columns(const Matrix* matrix, bool transposed, uint32_t* out,
                                 size_t out_stride) {

@@ -77,19 +77,23 @@ class Imitation {
     }
   }
 
-  static void split_row(const float* values, size_t len, uint32_t* high, uint32_t* low) {
-    const auto value = [&](size_t place) { return place < len ? values[place] : 0; };
-    for (size_t pair = 0; pair < kPairs; ++pair) {
-      split(value(2 * pair), value(2 * pair + 1), high[pair], low[pair]);
-    }
-  }
-
   static void split_rows(const float* first_row, const float* second_row, size_t len,
                          uint32_t* high, uint32_t* low) {
     for (size_t pair = 0; pair < kPairs; ++pair) {
       const float first = first_row && pair < len ? first_row[pair] : 0;
       const float second = second_row && pair < len ? second_row[pair] : 0;
       split(first, second, high[pair], low[pair]);
+    }
+  }
+
+  static void pair(const uint32_t* first_row, const uint32_t* second_row, uint32_t* out,
+                   uint32_t* out_of_last) {
+    for (size_t place = 0; place < kPairs; ++place) {
+      const uint32_t first = first_row[place];
+      const uint32_t second = second_row[place];
+      uint32_t* const pairs = (place < kPairs / 2 ? out : out_of_last) + 2 * place % kPairs;
+      pairs[0] = (first & 0xffff) | second << 16;
+      pairs[1] = first >> 16 | (second & 0xffff0000);
     }
   }
 
@@ -132,12 +136,12 @@ extern "C" {
 
 void ec2train_amx_multiply_emulated(const Product* product) { multiply<Imitation>(*product); }
 
-void ec2train_amx_multiply_split_emulated(const SplitProduct* product) {
-  multiply_split<Imitation>(*product);
+void ec2train_amx_multiply_split_emulated(const SplitProduct* product, bool split_is_left) {
+  multiply_split<Imitation>(*product, split_is_left);
 }
 
-void ec2train_amx_split_rows_emulated(const Matrix* matrix, uint32_t* out) {
-  split_rows<Imitation>(*matrix, out);
+void ec2train_amx_pair_rows_emulated(const PairRows* rows, uint32_t* out) {
+  pair_rows<Imitation>(*rows, out);
 }
 
 void ec2train_amx_split_columns_emulated(const Matrix* matrix, bool transposed, uint32_t* out,

@@ -1,6 +1,6 @@
-// Products of f32 numbers by tiles of bf16 numbers, whatever multiplies these. Each number is split into two
-// bf16, the high one, which is the nearest to it, and the low one, nearest to the rest. Of their products that of
-// two low ones is left out. src/kernels/amx/split.rs declares the struct again.
+// Products of bf16 numbers with f32 numbers by tiles of bf16 numbers, whatever multiplies these. Each f32 is split
+// into two bf16, the high one, which is the nearest to it, and the low one, nearest to the rest.
+// src/kernels/amx/split.rs declares the structs again.
 //
 // A split tile is a tile of high numbers, [16][16] pairs, and one of low ones behind it.
 
@@ -15,73 +15,60 @@ namespace {
 // Pairs of a tile.
 constexpr size_t kTilePairs = kRows * kPairs;
 
-struct SplitProduct {
-  // [num_left][left_stride] pairs, of which the first num_steps split tiles are multiplied.
-  const uint32_t* left;
-  size_t left_stride;
-  size_t num_left;
-  // [num_right][right_stride] pairs, likewise.
-  const uint32_t* right;
-  size_t right_stride;
-  size_t num_right;
+// The matrix of bf16 numbers, as tiles of 16 rows of 16 pairs.
+struct PlainTiles {
+  const uint32_t* pairs;
+  size_t num_tiles;
+  // Of a tile, those that are multiplied.
   size_t num_steps;
-  // The product of each left and each right one is added to [16] rows of 16 numbers here.
+  // From a tile, from a step and from a row of a tile to the next, in pairs.
+  size_t tile_stride;
+  size_t step_stride;
+  size_t row_stride;
+};
+
+// Memory that is brought into the cache.
+struct Region {
+  const char* first;
+  size_t bytes;
+};
+
+struct SplitProduct {
+  // [num_split][split_stride] pairs, which are split tiles.
+  const uint32_t* split;
+  size_t split_stride;
+  size_t num_split;
+  PlainTiles plain;
+  // The product of each split tile and each plain one is added to [16] rows of 16 numbers here.
   float* sums;
-  // From the sums of a left one, of a right one and of a row to the next.
-  size_t sums_left_stride;
-  size_t sums_right_stride;
+  // From the sums of a split one, of a plain one and of a row to the next.
+  size_t sums_split_stride;
+  size_t sums_plain_stride;
   size_t sums_row_stride;
-  // Memory that is brought into the cache meanwhile.
-  const char* ahead;
-  size_t ahead_bytes;
+  // Meanwhile.
+  Region ahead[2];
 };
 
 // Asks for what lies ahead, a little with each product of two tiles: many lines at once keep the tiles from being
 // loaded.
 class Ahead {
  public:
-  explicit Ahead(const SplitProduct& product) : next_(product.ahead) {
-    const size_t num_products = 3 * product.num_left * product.num_right * product.num_steps;
-    const size_t num_steps = kLinesPerProduct * num_products;
-    stride_ = num_steps == 0 ? 0 : (product.ahead_bytes + num_steps - 1) / num_steps;
-  }
+  Ahead(const Region& region, size_t num_products)
+      : next_(region.first),
+        stride_(num_products == 0 ? 0 : (region.bytes + num_products - 1) / num_products) {}
 
   void step() {
-    for (size_t line = 0; line < kLinesPerProduct; ++line) {
-      __builtin_prefetch(next_, 0, 2);
-      next_ += stride_;
+    for (size_t offset = 0; offset < stride_; offset += kLineBytes) {
+      __builtin_prefetch(next_ + offset, 0, 2);
     }
+    next_ += stride_;
   }
 
  private:
-  static constexpr size_t kLinesPerProduct = 2;
+  static constexpr size_t kLineBytes = 64;
 
   const char* next_;
   size_t stride_;
-};
-
-template <class Unit, int kTile>
-inline void load_tile(const uint32_t* tile) {
-  Unit::template load<kTile>(tile, kPairs);
-}
-
-// The product of two tiles.
-template <class Unit, int kSums, int kLeft, int kRight>
-inline void multiply_add(Ahead& ahead) {
-  Unit::template multiply_add<kSums, kLeft, kRight>();
-  ahead.step();
-}
-
-// Where the tiles of one block of sums are.
-struct Block {
-  const uint32_t* left;
-  size_t left_stride;
-  const uint32_t* right;
-  size_t right_stride;
-  float* sums;
-  size_t sums_left_stride;
-  size_t sums_right_stride;
-  size_t sums_row_stride;
 };
 
 // Calls `f` with each of the numbers below kEnd.
@@ -92,123 +79,136 @@ inline void for_each(F f) {
   }(std::make_integer_sequence<int, kEnd>());
 }
 
-// One step of kLeft times kRight sums, which are in tiles 0 to 3. Of each the products of a low and a high one
-// come first, then of two high ones, then of a high and a low one.
-template <class Unit, int kLeft, int kRight>
-inline void multiply_step(const Block& block, size_t place, Ahead& ahead) {
-  const auto left = [&](size_t index) { return block.left + index * block.left_stride + place; };
-  const auto right = [&](size_t index) { return block.right + index * block.right_stride + place; };
-  if constexpr (kLeft == 2 && kRight == 2) {
-    load_tile<Unit, 4>(left(0) + kTilePairs);
-    load_tile<Unit, 6>(right(0));
-    multiply_add<Unit, 0, 4, 6>(ahead);
-    load_tile<Unit, 7>(right(1));
-    multiply_add<Unit, 1, 4, 7>(ahead);
-    load_tile<Unit, 5>(left(1) + kTilePairs);
-    multiply_add<Unit, 2, 5, 6>(ahead);
-    multiply_add<Unit, 3, 5, 7>(ahead);
-    load_tile<Unit, 4>(left(0));
-    multiply_add<Unit, 0, 4, 6>(ahead);
-    multiply_add<Unit, 1, 4, 7>(ahead);
-    load_tile<Unit, 5>(left(1));
-    multiply_add<Unit, 2, 5, 6>(ahead);
-    multiply_add<Unit, 3, 5, 7>(ahead);
-    load_tile<Unit, 6>(right(0) + kTilePairs);
-    multiply_add<Unit, 0, 4, 6>(ahead);
-    multiply_add<Unit, 2, 5, 6>(ahead);
-    load_tile<Unit, 7>(right(1) + kTilePairs);
-    multiply_add<Unit, 1, 4, 7>(ahead);
-    multiply_add<Unit, 3, 5, 7>(ahead);
-  } else if constexpr (kRight == 1) {
-    load_tile<Unit, 6>(right(0));
-    load_tile<Unit, 7>(right(0) + kTilePairs);
-    for_each<kLeft>([&]<int kSums>() {
-      constexpr int kTile = 4 + kSums % 2;
-      load_tile<Unit, kTile>(left(kSums) + kTilePairs);
-      multiply_add<Unit, kSums, kTile, 6>(ahead);
-    });
-    for_each<kLeft>([&]<int kSums>() {
-      constexpr int kTile = 4 + kSums % 2;
-      load_tile<Unit, kTile>(left(kSums));
-      multiply_add<Unit, kSums, kTile, 6>(ahead);
-      multiply_add<Unit, kSums, kTile, 7>(ahead);
-    });
-  } else {
-    static_assert(kLeft == 1);
-    load_tile<Unit, 4>(left(0) + kTilePairs);
-    load_tile<Unit, 5>(left(0));
-    for_each<kRight>([&]<int kSums>() {
-      constexpr int kTile = 6 + kSums % 2;
-      load_tile<Unit, kTile>(right(kSums));
-      multiply_add<Unit, kSums, 4, kTile>(ahead);
-      multiply_add<Unit, kSums, 5, kTile>(ahead);
-    });
-    for_each<kRight>([&]<int kSums>() {
-      constexpr int kTile = 6 + kSums % 2;
-      load_tile<Unit, kTile>(right(kSums) + kTilePairs);
-      multiply_add<Unit, kSums, 5, kTile>(ahead);
-    });
-  }
-}
+// The products of one kind: of left tiles that are split with right ones that are not, or the other way round.
+template <class Unit, bool kSplitIsLeft>
+class SplitProducts {
+ public:
+  explicit SplitProducts(const SplitProduct& product)
+      : product_(product),
+        ahead_{{product.ahead[0], num_products(product)}, {product.ahead[1], num_products(product)}} {}
 
-// The products of kLeft left tiles and kRight right ones, at most four.
-template <class Unit, int kLeft, int kRight>
-inline void multiply_block(const SplitProduct& product, size_t left, size_t right, Ahead& ahead) {
-  const Block block = {product.left + left * product.left_stride,
-                       product.left_stride,
-                       product.right + right * product.right_stride,
-                       product.right_stride,
-                       product.sums + left * product.sums_left_stride +
-                           right * product.sums_right_stride,
-                       product.sums_left_stride,
-                       product.sums_right_stride,
-                       product.sums_row_stride};
-  const auto sums = [&](int index) {
-    return block.sums + index / kRight * block.sums_left_stride +
-           index % kRight * block.sums_right_stride;
-  };
-  for_each<kLeft * kRight>(
-      [&]<int kSums>() { Unit::template load<kSums>(sums(kSums), block.sums_row_stride); });
-  for (size_t step = 0; step < product.num_steps; ++step) {
-    multiply_step<Unit, kLeft, kRight>(block, step * 2 * kTilePairs, ahead);
+  // What is split goes round in the outer loop: two of its tiles and all of the plain ones stay in the L1 cache.
+  void multiply() {
+    const size_t split_end = product_.num_split / 2 * 2;
+    const size_t num_plain = product_.plain.num_tiles;
+    for (size_t split = 0; split < split_end; split += 2) {
+      size_t plain = 0;
+      for (; plain + 2 <= num_plain; plain += 2) {
+        multiply_block<2, 2>(split, plain);
+      }
+      if (plain < num_plain) {
+        multiply_block<2, 1>(split, plain);
+      }
+    }
+    if (split_end < product_.num_split) {
+      size_t plain = 0;
+      for (; plain + 4 <= num_plain; plain += 4) {
+        multiply_block<1, 4>(split_end, plain);
+      }
+      for (; plain + 2 <= num_plain; plain += 2) {
+        multiply_block<1, 2>(split_end, plain);
+      }
+      if (plain < num_plain) {
+        multiply_block<1, 1>(split_end, plain);
+      }
+    }
   }
-  for_each<kLeft * kRight>(
-      [&]<int kSums>() { Unit::template store<kSums>(sums(kSums), block.sums_row_stride); });
-}
+
+ private:
+  // Of the tiles of left numbers and of right ones.
+  static constexpr int kFirstSplit = kSplitIsLeft ? 4 : 6;
+  static constexpr int kFirstPlain = kSplitIsLeft ? 6 : 4;
+
+  // Of two tiles each.
+  static size_t num_products(const SplitProduct& product) {
+    return 2 * product.num_split * product.plain.num_tiles * product.plain.num_steps;
+  }
+
+  // The products of kSplit split tiles and kPlain others, at most four.
+  template <int kSplit, int kPlain>
+  void multiply_block(size_t split, size_t plain) {
+    float* const sums = product_.sums + split * product_.sums_split_stride +
+                        plain * product_.sums_plain_stride;
+    const auto sums_of = [&](int index) {
+      return sums + index / kPlain * product_.sums_split_stride +
+             index % kPlain * product_.sums_plain_stride;
+    };
+    const size_t row_stride = product_.sums_row_stride;
+    for_each<kSplit * kPlain>(
+        [&]<int kSums>() { Unit::template load<kSums>(sums_of(kSums), row_stride); });
+    const PlainTiles& tiles = product_.plain;
+    for (size_t step = 0; step < tiles.num_steps; ++step) {
+      multiply_step<kSplit, kPlain>(
+          product_.split + split * product_.split_stride + step * 2 * kTilePairs,
+          tiles.pairs + plain * tiles.tile_stride + step * tiles.step_stride);
+    }
+    for_each<kSplit * kPlain>(
+        [&]<int kSums>() { Unit::template store<kSums>(sums_of(kSums), row_stride); });
+  }
+
+  // One step of kSplit times kPlain sums, which are in tiles 0 to 3. Of each the product of the low numbers comes
+  // first.
+  template <int kSplit, int kPlain>
+  void multiply_step(const uint32_t* split, const uint32_t* plain) {
+    if constexpr (kPlain <= 2) {
+      for_each<kPlain>([&]<int kNumber>() { load_plain<kNumber>(plain, kNumber); });
+      for (size_t part = 2; part-- > 0;) {
+        for_each<kSplit>([&]<int kNumber>() {
+          load_split<kNumber>(split + kNumber * product_.split_stride + part * kTilePairs);
+          for_each<kPlain>([&]<int kOther>() {
+            multiply_add<kNumber * kPlain + kOther, kNumber, kOther>();
+          });
+        });
+      }
+    } else {
+      static_assert(kSplit == 1);
+      load_split<0>(split + kTilePairs);
+      load_split<1>(split);
+      for_each<kPlain>([&]<int kNumber>() {
+        load_plain<kNumber % 2>(plain, kNumber);
+        multiply_add<kNumber, 0, kNumber % 2>();
+        multiply_add<kNumber, 1, kNumber % 2>();
+      });
+    }
+  }
+
+  template <int kNumber>
+  void load_split(const uint32_t* tile) {
+    Unit::template load<kFirstSplit + kNumber>(tile, kPairs);
+  }
+
+  template <int kNumber>
+  void load_plain(const uint32_t* first, size_t number) {
+    const PlainTiles& tiles = product_.plain;
+    Unit::template load<kFirstPlain + kNumber>(first + number * tiles.tile_stride,
+                                               tiles.row_stride);
+  }
+
+  // The product of two tiles.
+  template <int kSums, int kSplit, int kPlain>
+  void multiply_add() {
+    constexpr int kSplitTile = kFirstSplit + kSplit;
+    constexpr int kPlainTile = kFirstPlain + kPlain;
+    if constexpr (kSplitIsLeft) {
+      Unit::template multiply_add<kSums, kSplitTile, kPlainTile>();
+    } else {
+      Unit::template multiply_add<kSums, kPlainTile, kSplitTile>();
+    }
+    ahead_[0].step();
+    ahead_[1].step();
+  }
+
+  const SplitProduct& product_;
+  Ahead ahead_[2];
+};
 
 template <class Unit>
-void multiply_split(const SplitProduct& product) {
+void multiply_split(const SplitProduct& product, bool split_is_left) {
   const Unit unit(kRows);
-  Ahead ahead(product);
-  const size_t left_end = product.num_left / 2 * 2;
-  const size_t right_end = product.num_right / 2 * 2;
-  for (size_t left = 0; left < left_end; left += 2) {
-    for (size_t right = 0; right < right_end; right += 2) {
-      multiply_block<Unit, 2, 2>(product, left, right, ahead);
-    }
-  }
-  if (right_end < product.num_right) {
-    size_t left = 0;
-    for (; left + 4 <= left_end; left += 4) {
-      multiply_block<Unit, 4, 1>(product, left, right_end, ahead);
-    }
-    if (left < left_end) {
-      multiply_block<Unit, 2, 1>(product, left, right_end, ahead);
-    }
-  }
-  if (left_end < product.num_left) {
-    size_t right = 0;
-    for (; right + 4 <= product.num_right; right += 4) {
-      multiply_block<Unit, 1, 4>(product, left_end, right, ahead);
-    }
-    switch (product.num_right - right) {
-      case 3:
-        return multiply_block<Unit, 1, 3>(product, left_end, right, ahead);
-      case 2:
-        return multiply_block<Unit, 1, 2>(product, left_end, right, ahead);
-      case 1:
-        return multiply_block<Unit, 1, 1>(product, left_end, right, ahead);
-    }
+  if (split_is_left) {
+    SplitProducts<Unit, true>(product).multiply();
+  } else {
+    SplitProducts<Unit, false>(product).multiply();
   }
 }
 
@@ -221,22 +221,6 @@ struct Matrix {
 };
 
 inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-// Splits rows into left tiles: [rows / 16][columns / 32] split tiles, filled up with zeros.
-template <class Unit>
-void split_rows(const Matrix& matrix, uint32_t* out) {
-  const size_t num_steps = (matrix.num_columns + 2 * kPairs - 1) / (2 * kPairs);
-  const size_t num_tiles = (matrix.num_rows + kRows - 1) / kRows;
-  for (size_t row = 0; row < num_tiles * kRows; ++row) {
-    uint32_t* tile = out + row / kRows * num_steps * 2 * kTilePairs + row % kRows * kPairs;
-    const float* values = matrix.values + row * matrix.stride;
-    for (size_t column = 0; column < matrix.num_columns; column += 2 * kPairs) {
-      const size_t left = row < matrix.num_rows ? matrix.num_columns - column : 0;
-      Unit::split_row(values + column, smaller(left, 2 * kPairs), tile, tile + kTilePairs);
-      tile += 2 * kTilePairs;
-    }
-  }
-}
 
 // Splits columns into right tiles: [columns / 16][out_stride] pairs, of which the first are [rows / 32] split
 // tiles; or into the left tiles of the transposed matrix.
@@ -259,6 +243,29 @@ void split_columns(const Matrix& matrix, uint32_t* out, size_t out_stride) {
         Unit::transpose(tile, tile, kPairs, kRows, kPairs);
         Unit::transpose(tile + kTilePairs, tile + kTilePairs, kPairs, kRows, kPairs);
       }
+    }
+  }
+}
+
+// Rows of bf16 numbers, [num_rows][stride] pairs, of which the first num_pairs are.
+struct PairRows {
+  const uint32_t* pairs;
+  size_t num_rows;
+  size_t num_pairs;
+  size_t stride;
+};
+
+// Pairs the numbers of each two rows: right tiles, [pairs / 8][rows / 32]. There are whole tiles of rows, and an even
+// number of tiles.
+template <class Unit>
+void pair_rows(const PairRows& rows, uint32_t* out) {
+  const size_t num_steps = rows.num_rows / (2 * kPairs);
+  const size_t stride = num_steps * kTilePairs;
+  for (size_t pair = 0; pair < num_steps * kPairs; ++pair) {
+    const uint32_t* const first = rows.pairs + 2 * pair * rows.stride;
+    for (size_t place = 0; place < rows.num_pairs; place += kPairs) {
+      uint32_t* const tile = out + place / kPairs * 2 * stride + pair * kPairs;
+      Unit::pair(first + place, first + rows.stride + place, tile, tile + stride);
     }
   }
 }

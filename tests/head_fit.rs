@@ -61,7 +61,8 @@ impl Golden {
             choose_penalty(&mut fitted, train, valid, &hyperparameters, penalties, num_threads)
                 .unwrap();
         let expected = evaluate(&fitted.head, &self.splits().0).unwrap();
-        assert!((of_train.loss - expected.loss).abs() < 1e-5 * expected.loss, "{of_train:?}");
+        // Where the CPU has AMX, the search has rounded the features to bf16.
+        assert!((of_train.loss / expected.loss - 1.0).abs() < 1e-3, "{of_train:?} {expected:?}");
         assert_eq!(of_train.num_samples, expected.num_samples);
         assert!((of_train.top1_accuracy - expected.top1_accuracy).abs() < 0.01, "{of_train:?}");
         (fitted, search.unwrap())
@@ -320,7 +321,8 @@ fn the_head_with_the_lowest_validation_loss_of_all_penalties_is_kept() {
     assert!(search.chosen.is_some_and(tried));
     assert!(search.candidates.len() <= penalties.len() + 1, "it goes on uphill: {search:?}");
     let again = evaluate(&fitted.head, &golden.splits().1).unwrap().loss;
-    assert!((again - fitted.valid_loss).abs() < 1e-6 * again, "{again} {}", fitted.valid_loss);
+    // Where the CPU has AMX, the search has rounded the features to bf16.
+    assert!((again / fitted.valid_loss - 1.0).abs() < 1e-3, "{again} {}", fitted.valid_loss);
 }
 
 #[test]

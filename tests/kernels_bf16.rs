@@ -2,7 +2,9 @@
 #![cfg(all(feature = "native", target_arch = "x86_64"))]
 
 use convolve::convolve;
-use ec2train::kernels::amx::split::{Matrix, SplitMatrix, Spread, TILE};
+use ec2train::kernels::amx::split::{
+    Matrix, PairRows, PairedRows, STEP_DEPTH, SplitMatrix, Spread, TILE,
+};
 use ec2train::kernels::amx::{Amx, Ends, Pixels};
 use ec2train::kernels::arithmetic::{Arithmetic, F32Products, bf16_bits};
 use ec2train::kernels::bf16::Bf16;
@@ -385,25 +387,40 @@ fn columns_of_a_tile_become_rows() {
     }
 }
 
+/// `[num_rows, num_columns]` bf16 in [-1, 1) as they are and in pairs, filled up with zeros to `[padded_rows, stride]`.
+fn bf16s(num_rows: usize, num_columns: usize) -> (Vec<f32>, Vec<u32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let stride = num_columns.next_multiple_of(STEP_DEPTH);
+    let mut values = vec![0.0; num_rows.next_multiple_of(STEP_DEPTH) * stride];
+    for row in values.chunks_exact_mut(stride).take(num_rows) {
+        for value in &mut row[..num_columns] {
+            *value = f32::from_bits(rng.random_range(-1.0..1.0f32).to_bits() & 0xffff_0000);
+        }
+    }
+    let mut pairs = vec![0; values.len() / 2];
+    Amx::imitation().round(&values, &mut pairs);
+    (values, pairs)
+}
+
 #[test]
-fn f32_products_by_tiles_are_those_of_f64_to_16_bits() {
+fn products_of_bf16_with_f32_by_tiles_are_those_of_f64_to_16_bits() {
     let sizes = [(1, 3, 1), (1, 133, 40), (96, 17, 128), (33, 133, 31), (56, 3, 97), (70, 65, 64)];
     for (num_rows, num_columns, depth) in sizes {
-        let (rows, columns) = (f32s(7, num_rows, depth), f32s(8, depth, num_columns));
-        let (rows, columns) =
-            (matrix(&rows, num_rows, depth), matrix(&columns, depth, num_columns));
-        // The same left matrix, transposed.
-        let mut lines = vec![f32::NAN; depth * (num_rows + 3)];
-        for row in 0..num_rows {
-            for place in 0..depth {
-                lines[place * (num_rows + 3) + row] = rows.values[row * rows.stride + place];
-            }
-        }
-        let lines = matrix(&lines, depth, num_rows);
+        let (rows, pairs) = bf16s(num_rows, depth);
+        let row_len = depth.next_multiple_of(STEP_DEPTH);
+        let padded_rows = num_rows.next_multiple_of(STEP_DEPTH);
+        let left = PairRows {
+            values: &pairs,
+            num_rows: padded_rows,
+            num_pairs: row_len / 2,
+            stride: row_len / 2,
+        };
+        let columns = f32s(8, depth, num_columns);
+        let columns = matrix(&columns, depth, num_columns);
+        let gradients = f32s(9, num_rows, num_columns);
+        let gradients = matrix(&gradients, num_rows, num_columns);
         let products = [Some(Amx::imitation()), Amx::detect()].into_iter().flatten().map(|amx| {
-            let [mut left, mut of_lines, mut right] = [(); 3].map(|()| SplitMatrix::default());
-            amx.split_rows(rows, &mut left);
-            amx.split_transposed(lines, &mut of_lines);
+            let mut right = SplitMatrix::default();
             right.resize(num_columns, depth);
             // In two parts.
             let first = TILE.min(num_columns);
@@ -412,37 +429,54 @@ fn f32_products_by_tiles_are_those_of_f64_to_16_bits() {
             let rest = Matrix { values, num_columns: num_columns - first, ..columns };
             amx.split_columns(rest, &mut right, first.next_multiple_of(TILE));
             let stride = num_columns.next_multiple_of(TILE);
-            let mut sums = vec![1.0; num_rows.next_multiple_of(TILE) * stride];
+            let mut sums = vec![1.0; padded_rows * stride];
             let spread = Spread { left: TILE * stride, right: TILE, row: stride };
-            amx.multiply_split(&left, &right, &mut sums, spread, &[1.0; 100]);
-            // The transposed product, by tiles.
-            let mut of_tiles = vec![1.0; sums.len()];
-            let height = num_rows.next_multiple_of(TILE);
-            let spread = Spread { left: TILE * TILE, right: TILE * height, row: TILE };
-            amx.multiply_split(&of_lines, &right, &mut of_tiles, spread, &[]);
+            amx.multiply_rows(left, &right, &mut sums, spread, &[1; 100]);
             let mut found = Vec::new();
             for row in sums.chunks_exact(stride).take(num_rows) {
                 found.extend_from_slice(&row[..num_columns]);
                 assert!(row[num_columns..].iter().all(|&sum| sum == 1.0), "no zeros fill it up");
             }
-            assert_eq!(of_tiles_to_rows(&of_tiles, num_rows, num_columns), found);
             for (row, found) in found.chunks_exact(num_columns).enumerate() {
                 for (column, &found) in found.iter().enumerate() {
-                    let (mut sum, mut size) = (1.0, 1.0);
-                    for place in 0..depth {
-                        let a = f64::from(rows.values[row * rows.stride + place]);
-                        let b = f64::from(columns.values[place * columns.stride + column]);
-                        (sum, size) = (sum + a * b, size + (a * b).abs());
-                    }
-                    let difference = (f64::from(found) - sum).abs();
-                    assert!(difference <= size / 65536.0, "{found}, not {sum}");
+                    assert_near(found, depth, |place| {
+                        let right = columns.values[place * columns.stride + column];
+                        (rows[row * row_len + place], right)
+                    });
                 }
             }
-            found
+            // The gradient, transposed, by tiles.
+            let (mut of_gradients, mut paired) = (SplitMatrix::default(), PairedRows::default());
+            amx.split_transposed(gradients, &mut of_gradients);
+            amx.pair_rows(left, &mut paired);
+            let mut of_tiles = vec![1.0; stride * row_len];
+            let spread = Spread { left: TILE * TILE, right: TILE * stride, row: TILE };
+            amx.multiply_paired(&of_gradients, &paired, &mut of_tiles, spread, Some(&right), &[]);
+            let transposed = of_tiles_to_rows(&of_tiles, num_columns, depth);
+            for (column, found) in transposed.chunks_exact(depth).enumerate() {
+                for (place, &found) in found.iter().enumerate() {
+                    assert_near(found, num_rows, |row| {
+                        let left = gradients.values[row * gradients.stride + column];
+                        (left, rows[row * row_len + place])
+                    });
+                }
+            }
+            (found, transposed)
         });
         let products: Vec<_> = products.collect();
         assert!(products.iter().all(|product| *product == products[0]), "not the same bits");
     }
+}
+
+/// One and the products of as many numbers.
+fn assert_near(found: f32, num_products: usize, numbers: impl Fn(usize) -> (f32, f32)) {
+    let (mut sum, mut size) = (1.0, 1.0);
+    for index in 0..num_products {
+        let (a, b) = numbers(index);
+        let product = f64::from(a) * f64::from(b);
+        (sum, size) = (sum + product, size + product.abs());
+    }
+    assert!((f64::from(found) - sum).abs() <= size / 65536.0, "{found}, not {sum}");
 }
 
 /// Rows of a product of which 16 by 16 sums lie side by side, column by column.

@@ -4,8 +4,8 @@ mod activations;
 pub mod collect;
 pub mod extract;
 pub mod file_index;
-mod float_file;
 mod matrix;
+mod number_file;
 pub mod prune;
 pub mod recipe;
 mod record;
@@ -13,6 +13,6 @@ mod split;
 pub mod store;
 
 pub use activations::ActivationSplit;
-pub use float_file::FloatFile;
 pub use matrix::FeatureMatrix;
+pub use number_file::NumberFile;
 pub use split::{SplitFeatures, StoredFeatures, unreadable};

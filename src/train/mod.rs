@@ -12,6 +12,7 @@ mod lbfgs;
 mod objective;
 mod optimizer;
 mod packing;
+mod pass_features;
 mod products;
 mod row_space;
 mod scaling;

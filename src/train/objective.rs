@@ -4,40 +4,16 @@ use rayon::prelude::*;
 
 use super::chunked_features::ChunkedFeatures;
 use super::packing;
+use super::pass_features::{AnyFeatures, PassFeatures};
 use super::products::{Features, Products};
 use super::softmax::subtract_target;
 use super::vector::Vector;
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 #[cfg(all(feature = "native", target_arch = "x86_64"))]
 use crate::kernels::amx::Amx;
 use crate::kernels::isa::Isa;
 use crate::metrics::{Accumulator, Metrics};
-
-/// Rows of a chunk, by what takes the products.
-#[derive(Clone, Copy)]
-pub(super) struct ChunkRows {
-    /// Of features that are multiplied there and back.
-    pub(super) whole: usize,
-    /// The same of a triangle.
-    pub(super) triangle: usize,
-    /// Where only the loss is wanted.
-    pub(super) loss: usize,
-}
-
-impl ChunkRows {
-    /// As [`Objective::new`] multiplies them fastest.
-    pub(super) fn fastest() -> Self {
-        #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        if Amx::detect().is_some() {
-            return ChunkRows::of::<Amx>();
-        }
-        ChunkRows::of::<Isa>()
-    }
-
-    fn of<P: Products>() -> Self {
-        ChunkRows { whole: P::ROWS, triangle: P::TRIANGLE_ROWS, loss: P::LOSS_ROWS }
-    }
-}
 
 /// The mean cross-entropy on features, with its products as this CPU takes them fastest.
 pub(super) enum Objective<'a> {
@@ -58,19 +34,17 @@ macro_rules! of_any {
 }
 
 impl<'a> Objective<'a> {
-    pub(super) fn new(features: &'a ChunkedFeatures, num_classes: usize) -> Self {
-        #[cfg(all(feature = "native", target_arch = "x86_64"))]
-        if let Some(amx) = Amx::detect() {
-            return Objective::Tiles(ObjectiveOf::new(amx, features, num_classes));
+    pub(super) fn new(features: &'a PassFeatures, num_classes: usize) -> Self {
+        let is_triangular = features.is_triangular;
+        match &features.values {
+            AnyFeatures::Vectors(values) => {
+                Objective::Vectors(ObjectiveOf::new(values, num_classes, is_triangular))
+            }
+            #[cfg(all(feature = "native", target_arch = "x86_64"))]
+            AnyFeatures::Tiles(values) => {
+                Objective::Tiles(ObjectiveOf::new(values, num_classes, is_triangular))
+            }
         }
-        Objective::Vectors(ObjectiveOf::new(Isa::fastest(), features, num_classes))
-    }
-
-    /// The same of rows that have no features past the one of their own number: half the work where
-    /// there are as many of them as features.
-    pub(super) fn triangular(mut self) -> Self {
-        of_any!(&mut self, of => of.is_triangular = true);
-        self
     }
 
     /// `mean cross-entropy + l2_penalty / 2 * |W|^2` at a point, whose gradient is written to
@@ -120,8 +94,7 @@ impl<'a> Objective<'a> {
 
 /// The mean cross-entropy on features.
 pub(super) struct ObjectiveOf<'a, P: Products> {
-    products: P,
-    features: &'a ChunkedFeatures,
+    features: &'a ChunkedFeatures<P>,
     num_classes: usize,
     /// Whether no row has features past the one of its own number.
     is_triangular: bool,
@@ -130,22 +103,27 @@ pub(super) struct ObjectiveOf<'a, P: Products> {
 }
 
 impl<'a, P: Products> ObjectiveOf<'a, P> {
-    fn new(products: P, features: &'a ChunkedFeatures, num_classes: usize) -> Self {
-        let logit_gradients = (0..features.num_chunks())
-            .map(|chunk| products.logit_gradients(features.rows(chunk).len(), num_classes));
+    fn new(features: &'a ChunkedFeatures<P>, num_classes: usize, is_triangular: bool) -> Self {
+        let logit_gradients = (0..features.num_chunks()).map(|chunk| {
+            features.products.logit_gradients(features.rows(chunk).len(), num_classes)
+        });
         let logit_gradients = logit_gradients.collect();
-        ObjectiveOf { products, features, num_classes, is_triangular: false, logit_gradients }
+        ObjectiveOf { features, num_classes, is_triangular, logit_gradients }
     }
 
-    fn features(&self) -> Features<'a> {
+    fn products(&self) -> &'a P {
+        &self.features.products
+    }
+
+    fn features(&self) -> Features<'a, P> {
         Features { chunks: self.features, is_triangular: self.is_triangular }
     }
 
     /// The logits `[N, C]` at a point.
     fn logits(&self, at: &Vector) -> Result<Vec<f32>> {
-        let weights = self.products.weights(at);
-        let num_outputs = self.products.num_outputs(self.num_classes);
-        let (mut logits, mut buffer) = (Vec::new(), Vec::new());
+        let weights = self.products().weights(at);
+        let num_outputs = self.products().num_outputs(self.num_classes);
+        let (mut logits, mut buffer) = (Vec::new(), Aligned::default());
         for chunk in 0..self.features.num_chunks() {
             let padded = self.logits_of((at, &weights), chunk, &mut buffer)?;
             let rows = padded.chunks_exact(num_outputs).take(self.features.rows(chunk).len());
@@ -159,15 +137,15 @@ impl<'a, P: Products> ObjectiveOf<'a, P> {
         &self,
         at: (&Vector, &P::Weights),
         chunk: usize,
-        buffer: &mut Vec<f32>,
+        buffer: &mut Aligned<P::Feature>,
     ) -> Result<Vec<f32>> {
-        let num_rows = self.products.rounded_rows(self.features.rows(chunk).len());
-        let num_outputs = self.products.num_outputs(self.num_classes);
+        let num_rows = self.features.padded_rows(chunk);
+        let num_outputs = self.products().num_outputs(self.num_classes);
         let mut logits = vec![0.0; num_rows * num_outputs];
         for row in logits.chunks_exact_mut(num_outputs) {
             row[..self.num_classes].copy_from_slice(&at.0.bias);
         }
-        self.products.add_logits(self.features(), chunk, at, &mut logits, buffer)?;
+        self.products().add_logits(self.features(), chunk, at, &mut logits, buffer)?;
         Ok(logits)
     }
 
@@ -176,15 +154,15 @@ impl<'a, P: Products> ObjectiveOf<'a, P> {
     fn forward(&mut self, at: &Vector, bias_gradient: &mut [f32]) -> Result<f64> {
         let (isa, num_classes, num_samples) =
             (Isa::fastest(), self.num_classes, self.features.targets.len());
-        let num_outputs = self.products.num_outputs(num_classes);
-        let weights = self.products.weights(at);
+        let num_outputs = self.products().num_outputs(num_classes);
+        let weights = self.products().weights(at);
         let mut logit_gradients = std::mem::take(&mut self.logit_gradients);
         // Of a triangle the last have most to do.
         let chunks = self.dealt(logit_gradients.iter_mut().enumerate().rev().collect());
         let sums: Result<Vec<(usize, f64, Vec<f32>)>> = chunks
             .into_par_iter()
             .with_max_len(1)
-            .map_init(Vec::new, |buffer, (chunk, kept)| {
+            .map_init(Aligned::default, |buffer, (chunk, kept)| {
                 let mut logits = self.logits_of((at, &weights), chunk, buffer)?;
                 let targets = &self.features.targets[self.features.rows(chunk)];
                 let mut loss = 0.0;
@@ -196,7 +174,7 @@ impl<'a, P: Products> ObjectiveOf<'a, P> {
                         *sum += gradient;
                     }
                 }
-                self.products.keep(&logits, targets.len(), kept);
+                self.products().keep(&logits, targets.len(), kept);
                 Ok((chunk, loss, bias_gradient))
             })
             .collect();
@@ -218,11 +196,11 @@ impl<'a, P: Products> ObjectiveOf<'a, P> {
         let blocks =
             packing::blocks(self.features.num_features).zip(&at.weights).zip(&mut gradient.weights);
         let parts = blocks.flat_map(|((features, at), gradient)| {
-            self.products.parts(features, at, gradient, self.is_triangular)
+            self.products().parts(features, at, gradient, self.is_triangular)
         });
         let parts = self.dealt(parts.collect()).into_par_iter().with_max_len(1);
         let squares = parts.map(|part| {
-            self.products.compute(self.features(), &self.logit_gradients, part, l2_penalty)
+            self.products().compute(self.features(), &self.logit_gradients, part, l2_penalty)
         });
         let mut squares: Vec<_> = squares.collect::<Result<_>>()?;
         squares.sort_by_key(|(place, _)| *place);
@@ -245,13 +223,14 @@ mod tests {
 
     use super::*;
     use crate::features::FeatureMatrix;
+    use crate::kernels::arithmetic::bf16_bits;
     use crate::model::head::Head;
     use crate::train::lbfgs::{Lbfgs, StoppingCriterion};
 
     /// So great that few digits of the objective tell where its optimum is.
     const PENALTY: f64 = 0.1;
 
-    /// Rows of a triangle, or whole ones.
+    /// Rows of a triangle, or whole ones, of numbers that bf16 has.
     fn split(num_rows: usize, num_classes: usize, is_triangular: bool) -> FeatureMatrix {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let num_features = if is_triangular { num_rows } else { packing::BLOCK_LEN + 21 };
@@ -263,21 +242,15 @@ mod tests {
                     rng.random_range(-1.0..1.0) + f32::from(feature % num_classes == target)
                 })
                 .collect();
+            for value in &mut values {
+                *value = f32::from_bits(u32::from(bf16_bits(*value)) << 16);
+            }
             if is_triangular {
                 values[row + 1..].fill(0.0);
             }
             split.push(&values, target);
         }
         split
-    }
-
-    fn of<P: Products>(
-        products: P,
-        chunks: &ChunkedFeatures,
-        num_classes: usize,
-        is_triangular: bool,
-    ) -> ObjectiveOf<'_, P> {
-        ObjectiveOf { is_triangular, ..ObjectiveOf::new(products, chunks, num_classes) }
     }
 
     #[test]
@@ -287,17 +260,18 @@ mod tests {
         {
             let split = split(num_rows, num_classes, is_triangular);
             let num_features = split.num_features;
-            let chunks = |rows| ChunkedFeatures::new(split.clone().into(), None, rows).unwrap();
-            let (of_vectors, of_tiles) = (chunks(Isa::ROWS), chunks(Amx::TRIANGLE_ROWS));
+            let of_vectors = chunked(Isa::fastest(), &split, Isa::ROWS).unwrap();
             let vectors =
-                || Objective::Vectors(of(Isa::fastest(), &of_vectors, num_classes, is_triangular));
+                || Objective::Vectors(ObjectiveOf::new(&of_vectors, num_classes, is_triangular));
             let mut rng = ChaCha8Rng::seed_from_u64(4);
             let weights = num_classes * num_features;
             let weight = (0..weights).map(|_| rng.random_range(-0.3..0.3)).collect();
             let bias = (0..num_classes).map(|class| class as f32 / 50.0).collect();
             let start = Vector::of(&Head { weight, bias });
             for amx in [Some(Amx::imitation()), Amx::detect()].into_iter().flatten() {
-                let tiles = || Objective::Tiles(of(amx, &of_tiles, num_classes, is_triangular));
+                let of_tiles = chunked(amx, &split, Amx::TRIANGLE_ROWS).unwrap();
+                let tiles =
+                    || Objective::Tiles(ObjectiveOf::new(&of_tiles, num_classes, is_triangular));
                 let [expected, found] = [vectors(), tiles()].map(|mut objective| {
                     let mut gradient = start.clone();
                     let value = objective.evaluate(&start, PENALTY, &mut gradient).unwrap();
@@ -330,6 +304,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn chunked<P: Products>(
+        products: P,
+        split: &FeatureMatrix,
+        rows: usize,
+    ) -> Result<ChunkedFeatures<P>> {
+        ChunkedFeatures::new(products, split.clone().into(), None, rows)
     }
 
     /// The largest difference, and the largest number.

@@ -1,8 +1,8 @@
 //! What the descent to an optimum goes through: the scaled features, or the directions that the train
 //! images span.
 
-use super::chunked_features::ChunkedFeatures;
-use super::objective::{ChunkRows, Objective};
+use super::objective::Objective;
+use super::pass_features::{Pass, PassFeatures};
 use super::row_space::RowSpace;
 use super::scaling::Scaling;
 use super::vector::Vector;
@@ -15,8 +15,8 @@ pub(super) struct Space<'a> {
     scaling: &'a Scaling,
     num_features: usize,
     /// Scaled features, or coordinates.
-    train: ChunkedFeatures,
-    valid: ChunkedFeatures,
+    train: PassFeatures,
+    valid: PassFeatures,
     /// Where the images are few.
     rows: Option<RowSpace>,
 }
@@ -35,10 +35,9 @@ impl<'a> Space<'a> {
         let Some(rows) = RowSpace::of(&train, scaling)? else {
             return Space::of_features(train, valid, scaling);
         };
-        let len = ChunkRows::fastest();
         let valid = rows.coordinates_of(&valid, scaling)?;
-        let train = ChunkedFeatures::new(rows.coordinates().clone().into(), None, len.triangle)?;
-        let valid = ChunkedFeatures::new(valid.into(), None, len.loss)?;
+        let train = PassFeatures::new(rows.coordinates().clone().into(), None, Pass::Triangle)?;
+        let valid = PassFeatures::new(valid.into(), None, Pass::Loss)?;
         Ok(Space { scaling, num_features, train, valid, rows: Some(rows) })
     }
 
@@ -49,16 +48,14 @@ impl<'a> Space<'a> {
         scaling: &'a Scaling,
     ) -> Result<Self> {
         let num_features = train.num_features();
-        let len = ChunkRows::fastest();
-        let train = ChunkedFeatures::new(train, Some(scaling), len.whole)?;
-        let valid = ChunkedFeatures::new(valid, Some(scaling), len.loss)?;
+        let train = PassFeatures::new(train, Some(scaling), Pass::Whole)?;
+        let valid = PassFeatures::new(valid, Some(scaling), Pass::Loss)?;
         Ok(Space { scaling, num_features, train, valid, rows: None })
     }
 
     /// What is minimized.
     pub(super) fn train_objective(&self, num_classes: usize) -> Objective<'_> {
-        let objective = Objective::new(&self.train, num_classes);
-        if self.rows.is_some() { objective.triangular() } else { objective }
+        Objective::new(&self.train, num_classes)
     }
 
     /// What tells which point is best.
@@ -128,7 +125,8 @@ mod tests {
             let head = space.head(descent.at());
             let loss = space.valid_objective(num_classes).loss(descent.at()).unwrap();
             let of_head = evaluate(&head, &valid).unwrap().loss;
-            assert!((loss - of_head).abs() < 1e-4 * of_head, "{loss} {of_head}");
+            // Tiles take features in bf16.
+            assert!((loss - of_head).abs() < 2e-3 * of_head, "{loss} {of_head}");
             head
         });
         let largest = expected.weight.iter().copied().map(f32::abs).fold(0.0, f32::max);

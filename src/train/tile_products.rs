@@ -1,4 +1,4 @@
-//! The products of a pass by the CPU's tiles, of f32 numbers split into two bf16.
+//! The products of a pass by the CPU's tiles, of features in bf16 with f32 numbers split into two bf16.
 
 use std::ops::Range;
 
@@ -10,9 +10,12 @@ use super::vector::{Add, Vector, dot};
 use crate::error::Result;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::amx::Amx;
-use crate::kernels::amx::split::{Matrix, STEP_DEPTH, SplitMatrix, Spread, TILE};
-use crate::kernels::arithmetic::Arithmetic;
-use crate::kernels::gemm::PackedWeights;
+use crate::kernels::amx::split::{
+    Matrix, PairRows, PairedRows, STEP_DEPTH, SplitMatrix, Spread, TILE,
+};
+use crate::kernels::arithmetic::{Arithmetic, Value};
+use crate::kernels::gemm::{Contiguous, PackedWeights};
+use crate::kernels::pairs::Pair;
 
 /// Features of a part of a triangle's gradient.
 const PART_LEN: usize = 32;
@@ -21,6 +24,7 @@ const PART_LEN: usize = 32;
 const SPLIT_AT_ONCE: usize = 4;
 
 impl Products for Amx {
+    type Feature = Pair;
     /// Of each block, as a right matrix.
     type Weights = Vec<SplitMatrix>;
     /// Transposed, as a left matrix.
@@ -28,16 +32,20 @@ impl Products for Amx {
     type Part<'a> = Part<'a>;
 
     // Multiples of the depth of a tile.
-    const ROWS: usize = 96;
+    const ROWS: usize = 128;
     const TRIANGLE_ROWS: usize = 32;
     const LOSS_ROWS: usize = 32;
 
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        num_classes.next_multiple_of(TILE)
+    // The depth of a tile, be it features or rows.
+    const ROW_STEP: usize = STEP_DEPTH;
+    const FEATURE_STEP: usize = STEP_DEPTH;
+
+    fn keep_features(&self, values: &[f32], out: &mut [Pair]) {
+        self.round(values, out);
     }
 
-    fn rounded_rows(&self, num_rows: usize) -> usize {
-        num_rows.next_multiple_of(TILE)
+    fn num_outputs(&self, num_classes: usize) -> usize {
+        num_classes.next_multiple_of(TILE)
     }
 
     fn weights(&self, at: &Vector) -> Vec<SplitMatrix> {
@@ -65,28 +73,25 @@ impl Products for Amx {
     }
 
     fn keep(&self, gradients: &[f32], num_rows: usize, out: &mut SplitMatrix) {
-        let stride = gradients.len() / self.rounded_rows(num_rows);
+        let stride = gradients.len() / num_rows.next_multiple_of(Self::ROW_STEP);
         let matrix = Matrix { values: gradients, num_rows, num_columns: stride, stride };
         self.split_transposed(matrix, out);
     }
 
     fn add_logits(
         &self,
-        features: Features,
+        features: Features<Amx>,
         chunk: usize,
         (_, weights): (&Vector, &Vec<SplitMatrix>),
         logits: &mut [f32],
-        buffer: &mut Vec<f32>,
+        buffer: &mut Aligned<Pair>,
     ) -> Result<()> {
-        let num_rows = features.chunks.rows(chunk).len();
-        let stride = logits.len() / self.rounded_rows(num_rows);
+        let num_rows = features.chunks.padded_rows(chunk);
+        let stride = logits.len() / num_rows;
         let spread = Spread { left: TILE * stride, right: TILE, row: stride };
-        let mut split = SplitMatrix::default();
         features.for_each_block(chunk, buffer, |block, rows, depth, ahead| {
-            let values = rows.values;
-            let matrix = Matrix { values, num_rows, num_columns: depth, stride: rows.row_len };
-            self.split_rows(matrix, &mut split);
-            self.multiply_split(&split, &weights[block], logits, spread, ahead);
+            let rows = pair_rows(rows, 0, depth);
+            self.multiply_rows(rows, &weights[block], logits, spread, ahead);
         })
     }
 
@@ -118,20 +123,20 @@ impl Products for Amx {
 
     fn compute(
         &self,
-        features: Features,
+        features: Features<Amx>,
         logit_gradients: &[SplitMatrix],
         part: Part<'_>,
         l2_penalty: f64,
     ) -> Result<((usize, usize), f64)> {
         let Part { features: block, columns, at, out } = part;
-        let num_tiles = columns.len().div_ceil(TILE);
+        let num_tiles = columns.len().div_ceil(STEP_DEPTH) * (STEP_DEPTH / TILE);
         let num_outputs = at.num_outputs().next_multiple_of(TILE);
         // Of the transposed gradient, [outputs / 16, features / 16, 16, 16].
         let mut sums = Aligned::default();
         let sums = sums.resized(num_outputs * num_tiles * TILE);
         sums.fill(0.0);
         let spread = Spread { left: num_tiles * TILE * TILE, right: TILE * TILE, row: TILE };
-        let (mut split, mut buffer) = (SplitMatrix::default(), Vec::new());
+        let (mut paired, mut buffer) = (PairedRows::default(), Aligned::default());
         let used = block.start + columns.start..block.start + columns.end;
         // The last rows have all the features.
         for chunk in (0..features.chunks.num_chunks()).rev() {
@@ -140,16 +145,11 @@ impl Products for Amx {
                 break;
             }
             let rows = features.chunks.block(chunk, &block, &mut buffer)?;
-            let matrix = Matrix {
-                values: &rows.values[columns.start..],
-                num_rows: features.chunks.rows(chunk).len(),
-                num_columns,
-                stride: rows.row_len,
-            };
-            split.resize(num_columns, matrix.num_rows);
-            self.split_columns(matrix, &mut split, 0);
+            self.pair_rows(pair_rows(rows, columns.start, num_columns), &mut paired);
             let ahead = features.chunks.after_in_block(chunk, &block);
-            self.multiply_split(&logit_gradients[chunk], &split, sums, spread, ahead);
+            // Where this block goes on.
+            let next = chunk.checked_sub(1).map(|next| &logit_gradients[next]);
+            self.multiply_paired(&logit_gradients[chunk], &paired, sums, spread, next, ahead);
         }
         let (tiles, isa, mut square) = (sums.as_chunks().0, self.isa(), 0.0);
         for ((outputs, out), (_, at)) in out.into_iter().zip(at.panels()) {
@@ -170,6 +170,16 @@ impl Products for Amx {
     }
 }
 
+/// Some features of a block, `first` and those that follow, filled up to a whole step.
+fn pair_rows(rows: Contiguous<'_, Pair>, first: usize, num_features: usize) -> PairRows<'_> {
+    PairRows {
+        values: &rows.values[first / Pair::CHANNELS..],
+        num_rows: rows.values.len() / rows.row_len,
+        num_pairs: num_features.next_multiple_of(STEP_DEPTH) / Pair::CHANNELS,
+        stride: rows.row_len,
+    }
+}
+
 /// Some features of a block.
 pub(super) struct Part<'a> {
     features: Range<usize>,
@@ -181,6 +191,6 @@ pub(super) struct Part<'a> {
     out: Vec<(Range<usize>, &'a mut [f32])>,
 }
 
-// Whole steps, and parts of whole tiles.
+// Blocks and parts of whole steps.
 const _: () =
-    assert!(packing::BLOCK_LEN.is_multiple_of(STEP_DEPTH) && PART_LEN.is_multiple_of(TILE));
+    assert!(packing::BLOCK_LEN.is_multiple_of(STEP_DEPTH) && PART_LEN.is_multiple_of(STEP_DEPTH));

@@ -5,11 +5,13 @@ use std::ops::Range;
 use super::products::{Features, Products};
 use super::vector::{Add, Vector, dot};
 use crate::error::Result;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::gemm::{Epilogue, PackedWeights, gemm_of_first};
 use crate::kernels::gemm_transposed::{Panels, gemm_transposed};
 use crate::kernels::isa::Isa;
 
 impl Products for Isa {
+    type Feature = f32;
     type Weights = ();
     type LogitGradients = PackedWeights;
     type Part<'a> = Part<'a>;
@@ -19,12 +21,15 @@ impl Products for Isa {
     const TRIANGLE_ROWS: usize = 48;
     const LOSS_ROWS: usize = 24;
 
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        num_classes.next_multiple_of(self.lanes())
+    const ROW_STEP: usize = 1;
+    const FEATURE_STEP: usize = 1;
+
+    fn keep_features(&self, values: &[f32], out: &mut [f32]) {
+        out.copy_from_slice(values);
     }
 
-    fn rounded_rows(&self, num_rows: usize) -> usize {
-        num_rows
+    fn num_outputs(&self, num_classes: usize) -> usize {
+        num_classes.next_multiple_of(self.lanes())
     }
 
     fn weights(&self, _at: &Vector) {}
@@ -40,11 +45,11 @@ impl Products for Isa {
 
     fn add_logits(
         &self,
-        features: Features,
+        features: Features<Isa>,
         chunk: usize,
         (at, ()): (&Vector, &()),
         logits: &mut [f32],
-        buffer: &mut Vec<f32>,
+        buffer: &mut Aligned<f32>,
     ) -> Result<()> {
         features.for_each_block(chunk, buffer, |block, rows, depth, ahead| {
             let epilogue = Epilogue { bias: &[], add: true, relu: false };
@@ -69,13 +74,13 @@ impl Products for Isa {
 
     fn compute(
         &self,
-        features: Features,
+        features: Features<Isa>,
         logit_gradients: &[PackedWeights],
         part: Part<'_>,
         l2_penalty: f64,
     ) -> Result<((usize, usize), f64)> {
         let Part { features: block, outputs, at, out } = part;
-        let (mut is_first, mut buffer) = (true, Vec::new());
+        let (mut is_first, mut buffer) = (true, Aligned::default());
         // The last rows have all the features.
         for chunk in (0..features.chunks.num_chunks()).rev() {
             let depth = features.depth(&block, chunk);

@@ -1,7 +1,7 @@
-//! Products of f32 by tiles of bf16: the seam between Rust and its C++.
+//! Products of bf16 with f32 by tiles of bf16: the seam between Rust and its C++.
 //!
-//! Each number is split into two bf16, the nearest to it and the nearest to the rest. Three of their four
-//! products are added up: within 2^-16 of the f32 numbers' own, and as quick as a third of bf16's.
+//! Each f32 is split into two bf16, the nearest to it and the nearest to the rest, and both are multiplied with the
+//! bf16: within 2^-16 of the product with the f32 itself, and half as quick as bf16's.
 #![allow(unsafe_code)]
 
 use super::{Amx, Unit};
@@ -15,7 +15,7 @@ pub const STEP_DEPTH: usize = 32;
 /// Pairs of a split tile: of those nearest to the numbers and of the rest.
 const SPLIT_TILE: usize = 2 * TILE * TILE;
 
-/// A matrix of a product, split: `[tiles, steps]` split tiles, of 16 of its rows or columns each.
+/// The f32 matrix of a product, split: `[tiles, steps]` split tiles, of 16 of its rows or columns each.
 #[derive(Debug, Default)]
 pub struct SplitMatrix {
     values: Aligned<Pair>,
@@ -51,6 +51,27 @@ pub struct Matrix<'a> {
     pub stride: usize,
 }
 
+/// Rows of bf16: a left matrix as it lies, or what a right one is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct PairRows<'a> {
+    /// `[num_rows, stride]`, where the last row may end with its pairs.
+    pub values: &'a [Pair],
+    /// A multiple of 16; of 32 for a right matrix.
+    pub num_rows: usize,
+    /// Of a row, the first, a multiple of 16.
+    pub num_pairs: usize,
+    /// From a row to the next, in pairs.
+    pub stride: usize,
+}
+
+/// The right bf16 matrix of a product: `[tiles, steps]` tiles of 16 of its columns each, of which rows are paired.
+#[derive(Debug, Default)]
+pub struct PairedRows {
+    values: Aligned<Pair>,
+    num_tiles: usize,
+    num_steps: usize,
+}
+
 /// Where the sums of a product lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread {
@@ -73,26 +94,50 @@ struct RawMatrix {
 
 /// As in `amx_split.h`.
 #[repr(C)]
-struct RawProduct {
-    left: *const Pair,
-    left_stride: usize,
-    num_left: usize,
-    right: *const Pair,
-    right_stride: usize,
-    num_right: usize,
+struct RawPairRows {
+    values: *const Pair,
+    num_rows: usize,
+    num_pairs: usize,
+    stride: usize,
+}
+
+/// As `PlainTiles` in `amx_split.h`.
+#[repr(C)]
+struct RawTiles {
+    values: *const Pair,
+    num_tiles: usize,
     num_steps: usize,
+    tile_stride: usize,
+    step_stride: usize,
+    row_stride: usize,
+}
+
+/// As in `amx_split.h`.
+#[repr(C)]
+struct RawProduct {
+    split: *const Pair,
+    split_stride: usize,
+    num_split: usize,
+    plain: RawTiles,
     sums: *mut f32,
-    spread: [usize; 3],
-    ahead: *const f32,
-    ahead_bytes: usize,
+    /// From the sums of a split tile, of a plain one and of a row to the next.
+    strides: [usize; 3],
+    ahead: [RawRegion; 2],
+}
+
+/// As `Region` in `amx_split.h`.
+#[repr(C)]
+struct RawRegion {
+    first: *const Pair,
+    bytes: usize,
 }
 
 // native/amx.cpp, native/amx_emulated.cpp
 unsafe extern "C" {
-    fn ec2train_amx_multiply_split(product: *const RawProduct);
-    fn ec2train_amx_multiply_split_emulated(product: *const RawProduct);
-    fn ec2train_amx_split_rows(matrix: *const RawMatrix, out: *mut Pair);
-    fn ec2train_amx_split_rows_emulated(matrix: *const RawMatrix, out: *mut Pair);
+    fn ec2train_amx_multiply_split(product: *const RawProduct, split_is_left: bool);
+    fn ec2train_amx_multiply_split_emulated(product: *const RawProduct, split_is_left: bool);
+    fn ec2train_amx_pair_rows(rows: *const RawPairRows, out: *mut Pair);
+    fn ec2train_amx_pair_rows_emulated(rows: *const RawPairRows, out: *mut Pair);
     fn ec2train_amx_split_columns(
         matrix: *const RawMatrix,
         transposed: bool,
@@ -132,17 +177,57 @@ impl Matrix<'_> {
     }
 }
 
+impl PairRows<'_> {
+    /// Panics where a row ends outside.
+    fn raw(&self) -> RawPairRows {
+        let PairRows { values, num_rows, num_pairs, stride } = *self;
+        assert!(num_pairs <= stride, "rows overlap");
+        assert!(num_rows.is_multiple_of(TILE) && num_pairs.is_multiple_of(TILE), "no whole tiles");
+        let end = num_rows.checked_sub(1).map_or(0, |last| last * stride + num_pairs);
+        assert!(end <= values.len(), "a row is too short");
+        RawPairRows { values: values.as_ptr(), num_rows, num_pairs, stride }
+    }
+
+    fn tiles(&self) -> RawTiles {
+        let RawPairRows { values, num_rows, num_pairs, stride } = self.raw();
+        RawTiles {
+            values,
+            num_tiles: num_rows / TILE,
+            num_steps: num_pairs / TILE,
+            tile_stride: TILE * stride,
+            step_stride: TILE,
+            row_stride: stride,
+        }
+    }
+}
+
+impl PairedRows {
+    fn tiles(&self) -> RawTiles {
+        RawTiles {
+            values: self.values.as_ptr(),
+            num_tiles: self.num_tiles,
+            num_steps: self.num_steps,
+            tile_stride: self.num_steps * TILE * TILE,
+            step_stride: TILE * TILE,
+            row_stride: TILE,
+        }
+    }
+}
+
 impl Amx {
-    /// Splits a left matrix.
-    pub fn split_rows(self, matrix: Matrix, out: &mut SplitMatrix) {
-        out.resize(matrix.num_rows, matrix.num_columns);
-        let (matrix, out) = (matrix.raw(), out.values.as_mut_ptr());
-        // SAFETY: the matrix has been measured, and `resize` has made room for all of it. A `Unit::Cpu` is
-        // only made where `request` was granted.
+    /// Pairs the numbers of each two rows, for a right matrix.
+    pub fn pair_rows(self, rows: PairRows, out: &mut PairedRows) {
+        assert!(rows.num_rows.is_multiple_of(STEP_DEPTH), "there are no whole steps");
+        out.num_steps = rows.num_rows / STEP_DEPTH;
+        out.num_tiles = 2 * rows.num_pairs / TILE;
+        let len = out.num_tiles * out.num_steps * TILE * TILE;
+        let (rows, out) = (rows.raw(), out.values.resized(len).as_mut_ptr());
+        // SAFETY: the rows have been measured, and there is room for all their pairs. A `Unit::Cpu` is only
+        // made where `request` was granted.
         unsafe {
             match self.unit {
-                Unit::Cpu(_) => ec2train_amx_split_rows(&matrix, out),
-                Unit::Imitation => ec2train_amx_split_rows_emulated(&matrix, out),
+                Unit::Cpu(_) => ec2train_amx_pair_rows(&rows, out),
+                Unit::Imitation => ec2train_amx_pair_rows_emulated(&rows, out),
             }
         }
     }
@@ -184,47 +269,32 @@ impl Amx {
         }
     }
 
-    /// Adds the product of `left` with `right` to `sums`, as far as the one has steps that has fewer. Meanwhile
+    /// Adds the product of rows with `right`, as far as the one has steps that has fewer, to `sums`. Meanwhile
     /// `ahead` is brought into the cache.
-    pub fn multiply_split(
+    pub fn multiply_rows(
         self,
-        left: &SplitMatrix,
+        left: PairRows,
         right: &SplitMatrix,
         sums: &mut [f32],
         spread: Spread,
-        ahead: &[f32],
+        ahead: &[Pair],
     ) {
-        if left.num_tiles == 0 || right.num_tiles == 0 {
-            return;
-        }
-        let last = (left.num_tiles - 1) * spread.left
-            + (right.num_tiles - 1) * spread.right
-            + (TILE - 1) * spread.row;
-        assert!(last + TILE <= sums.len(), "there is no room for all sums");
-        let product = RawProduct {
-            left: left.values.as_ptr(),
-            left_stride: left.stride(),
-            num_left: left.num_tiles,
-            right: right.values.as_ptr(),
-            right_stride: right.stride(),
-            num_right: right.num_tiles,
-            num_steps: left.num_steps.min(right.num_steps),
-            sums: sums.as_mut_ptr(),
-            spread: [spread.left, spread.right, spread.row],
-            ahead: ahead.as_ptr(),
-            ahead_bytes: size_of_val(ahead),
-        };
-        // SAFETY: a `SplitMatrix` holds as many tiles and steps as it says; the last sum has been compared
-        // with their length. All that is pointed to is borrowed until the end of this function. A
-        // `Unit::Cpu` is only made where `request` was granted.
-        unsafe {
-            match self.unit {
-                Unit::Cpu(_) => ec2train_amx_multiply_split(&product),
-                Unit::Imitation => ec2train_amx_multiply_split_emulated(&product),
-            }
-        }
+        self.multiply_split(right, left.tiles(), false, sums, spread, [ahead, &[]]);
     }
 
+    /// The same of `left` with rows that are paired. What is multiplied `next` is brought into the cache as well.
+    pub fn multiply_paired(
+        self,
+        left: &SplitMatrix,
+        right: &PairedRows,
+        sums: &mut [f32],
+        spread: Spread,
+        next: Option<&SplitMatrix>,
+        ahead: &[Pair],
+    ) {
+        let next = next.map_or(&[][..], |next| &next.values);
+        self.multiply_split(left, right.tiles(), true, sums, spread, [ahead, next]);
+    }
     /// Writes the first columns of a tile as rows `stride` apart, the first `num_numbers` of each.
     pub fn transpose(
         self,
@@ -245,6 +315,45 @@ impl Amx {
                 Unit::Imitation => {
                     ec2train_amx_transpose_emulated(tile, out, stride, num_columns, num_numbers);
                 }
+            }
+        }
+    }
+
+    /// `plain` tiles lie in memory that outlives this.
+    fn multiply_split(
+        self,
+        split: &SplitMatrix,
+        plain: RawTiles,
+        split_is_left: bool,
+        sums: &mut [f32],
+        spread: Spread,
+        ahead: [&[Pair]; 2],
+    ) {
+        let Spread { left, right, row } = spread;
+        let (of_split, of_plain) = if split_is_left { (left, right) } else { (right, left) };
+        if split.num_tiles == 0 || plain.num_tiles == 0 {
+            return;
+        }
+        let last =
+            (split.num_tiles - 1) * of_split + (plain.num_tiles - 1) * of_plain + (TILE - 1) * row;
+        assert!(last + TILE <= sums.len(), "there is no room for all sums");
+        let num_steps = plain.num_steps.min(split.num_steps);
+        let product = RawProduct {
+            split: split.values.as_ptr(),
+            split_stride: split.stride(),
+            num_split: split.num_tiles,
+            plain: RawTiles { num_steps, ..plain },
+            sums: sums.as_mut_ptr(),
+            strides: [of_split, of_plain, row],
+            ahead: ahead.map(|it| RawRegion { first: it.as_ptr(), bytes: size_of_val(it) }),
+        };
+        // SAFETY: a `SplitMatrix` holds as many tiles and steps as it says, and `RawTiles` are only made of
+        // what has been measured; the last sum has been compared with their length. All that is pointed to is
+        // borrowed until the end of the caller. A `Unit::Cpu` is only made where `request` was granted.
+        unsafe {
+            match self.unit {
+                Unit::Cpu(_) => ec2train_amx_multiply_split(&product, split_is_left),
+                Unit::Imitation => ec2train_amx_multiply_split_emulated(&product, split_is_left),
             }
         }
     }
