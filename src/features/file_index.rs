@@ -37,32 +37,36 @@ pub struct FileIndex {
     file: File,
     /// Where the next line goes: behind the last whole one, over what a failed write left.
     end: u64,
-    entries: HashMap<PathKey, Known>,
+    known: HashMap<Digest, Known>,
+    /// What decoding some files warned of.
+    warnings: HashMap<Digest, String>,
 }
 
-/// Stands for a path, of which there may be very many: the first half of its BLAKE3.
+/// Stands for a path, or for what a file's metadata was, of which there may be very many: half of its BLAKE3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct PathKey([u8; 16]);
+struct Digest([u8; 16]);
 
-impl PathKey {
-    fn of(path: &Path) -> Self {
-        let digest = blake3::hash(path.as_os_str().as_bytes());
-        PathKey(digest.as_bytes().as_chunks().0[0])
+impl Digest {
+    fn of_path(path: &Path) -> Self {
+        Digest::of(path.as_os_str().as_bytes())
+    }
+
+    fn of_stat(stat: &Stat) -> Self {
+        let Stat { size, mtime_ns, ctime_ns, inode } = *stat;
+        let [mtime, ctime] = [mtime_ns, ctime_ns].map(i64::cast_unsigned);
+        Digest::of([size, mtime, ctime, inode].map(u64::to_le_bytes).as_flattened())
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        Digest(blake3::hash(bytes).as_bytes().as_chunks().0[0])
     }
 }
 
 /// What a file was when it was read, and what was found in it.
 #[derive(Debug, PartialEq, Eq)]
 struct Known {
-    stat: Stat,
+    stat: Digest,
     content: blake3::Hash,
-    warning: Option<Box<str>>,
-}
-
-impl Known {
-    fn new(stat: Stat, entry: &Entry) -> Self {
-        Known { stat, content: entry.content, warning: entry.warning.as_deref().map(Box::from) }
-    }
 }
 
 impl FileIndex {
@@ -77,13 +81,18 @@ impl FileIndex {
         }
         let (file, bytes) = open_and_read(path)?;
         let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-        let mut index =
-            FileIndex { path: path.to_path_buf(), file, end: end as u64, entries: HashMap::new() };
+        let mut index = FileIndex {
+            path: path.to_path_buf(),
+            file,
+            end: end as u64,
+            known: HashMap::new(),
+            warnings: HashMap::new(),
+        };
         let (mut num_lines, mut num_damaged, mut num_compacted) = (0, 0, 0);
         for line in bytes[..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             num_lines += 1;
             if let Some((path, stat, entry)) = parse(line) {
-                index.entries.insert(PathKey::of(&path), Known::new(stat, &entry));
+                index.remember(Digest::of_path(&path), &stat, entry);
             } else if let Some(count) = parse_compacted(line) {
                 num_compacted = count;
             } else {
@@ -104,25 +113,38 @@ impl FileIndex {
 
     /// Number of files it knows.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.known.len()
     }
 
     /// Whether it knows none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.known.is_empty()
     }
 
     /// Makes room for more files: growing as they come would take half as much memory again.
     pub fn reserve(&mut self, num_files: usize) {
-        self.entries.reserve(num_files);
+        self.known.reserve(num_files);
     }
 
     /// What was found in the file at `path`, if its size, times and inode in `metadata` are still
     /// those of that reading.
     pub fn lookup(&self, path: &Path, metadata: &Metadata) -> Option<Entry> {
-        let Known { stat, content, warning } = self.entries.get(&PathKey::of(path))?;
-        let entry = || Entry { content: *content, warning: warning.as_deref().map(str::to_owned) };
-        (*stat == Stat::of(metadata)).then(entry)
+        self.find(Digest::of_path(path), &Stat::of(metadata))
+    }
+
+    fn find(&self, key: Digest, stat: &Stat) -> Option<Entry> {
+        let Known { stat: known, content } = self.known.get(&key)?;
+        let entry = || Entry { content: *content, warning: self.warnings.get(&key).cloned() };
+        (*known == Digest::of_stat(stat)).then(entry)
+    }
+
+    fn remember(&mut self, key: Digest, stat: &Stat, entry: Entry) {
+        let Entry { content, warning } = entry;
+        self.known.insert(key, Known { stat: Digest::of_stat(stat), content });
+        match warning {
+            Some(warning) => self.warnings.insert(key, warning),
+            None => self.warnings.remove(&key),
+        };
     }
 
     /// Remembers what was found in the file at `path`. `metadata` and `read_at` are those of a
@@ -138,9 +160,8 @@ impl FileIndex {
         read_at: SystemTime,
         entry: Entry,
     ) -> Result<()> {
-        let (key, stat) = (PathKey::of(path), Stat::of(metadata));
-        let known = Known::new(stat, &entry);
-        if !is_settled(metadata, read_at) || self.entries.get(&key) == Some(&known) {
+        let (key, stat) = (Digest::of_path(path), Stat::of(metadata));
+        if !is_settled(metadata, read_at) || self.find(key, &stat).as_ref() == Some(&entry) {
             return Ok(());
         }
         let mut line = Vec::new();
@@ -148,7 +169,7 @@ impl FileIndex {
             .and_then(|()| self.file.write_all_at(&line, self.end))
             .map_err(Error::io(Action::Write, &self.path))?;
         self.end += line.len() as u64;
-        self.entries.insert(key, known);
+        self.remember(key, &stat, entry);
         Ok(())
     }
 
@@ -160,12 +181,13 @@ impl FileIndex {
         for line in lines.rsplit(|&byte| byte == b'\n') {
             if let Some((path, ..)) = parse(line)
                 && path.symlink_metadata().is_ok()
-                && kept.insert(PathKey::of(&path))
+                && kept.insert(Digest::of_path(&path))
             {
                 kept_lines.push(line);
             }
         }
-        self.entries.retain(|key, _| kept.contains(key));
+        self.known.retain(|key, _| kept.contains(key));
+        self.warnings.retain(|key, _| kept.contains(key));
         let mut bytes = Vec::new();
         write_compacted(kept_lines.len(), &mut bytes)
             .map_err(Error::io(Action::Write, &self.path))?;
