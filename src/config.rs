@@ -95,7 +95,7 @@ pub const BATCH_SIZE: usize = 64;
 /// the way to the optimum the choice among `L2_PENALTIES` goes: without it, more pay.
 pub const MAX_EPOCHS: usize = 30;
 /// Epochs without a lower validation loss after which training ends.
-pub const PATIENCE: usize = 10;
+pub const PATIENCE: usize = 5;
 /// Adam's peak step size, for features that are centred and scaled to a variance of one.
 pub const LEARNING_RATE: f64 = 3e-3;
 /// L2 penalty on the weights, not on the bias: the loss is `mean cross-entropy + L2 / 2 * |W|^2`,
