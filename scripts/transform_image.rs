@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use ec2train::data::decode::decode;
-use ec2train::data::transform::{EvalTransform, Scratch};
+use ec2train::data::resize::Scratch;
+use ec2train::data::transform::EvalTransform;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -92,12 +92,19 @@ pub fn decode_section(
     scratch: &mut Scratch,
 ) -> Result<Option<String>> {
     guarded(path, || {
-        let size = jpeg::decode_rows(bytes, max_alloc_bytes, &mut scratch.rows().of(&section));
-        if let Some((width, height)) = size {
-            scratch.resize_rows(&section(width, height));
-            return Ok(None);
-        }
-        let Decoded { image, warning, .. } = decode_any(bytes, max_alloc_bytes)?;
+        let decoded = if jpeg::is_jpeg(bytes) {
+            let mut sink = scratch.rows().of(&section);
+            let size = jpeg::decode_rows(bytes, max_alloc_bytes, &mut sink);
+            drop(sink);
+            if let Some((width, height)) = size {
+                scratch.resize_rows(&section(width, height));
+                return Ok(None);
+            }
+            jpeg::decode_unusual(bytes, max_alloc_bytes)
+        } else {
+            decode_any(bytes, max_alloc_bytes)
+        };
+        let Decoded { image, warning, .. } = decoded?;
         scratch.resize(&image, &section(image.width(), image.height()));
         Ok(warning)
     })

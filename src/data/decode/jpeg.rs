@@ -43,7 +43,7 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 pub(super) fn decode(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
     match baseline::decode(bytes, max_alloc_bytes) {
         Some(image) => Ok(Decoded { image, warning: None, num_missing_rows: 0 }),
-        None => decode_any(bytes, max_alloc_bytes),
+        None => decode_unusual(bytes, max_alloc_bytes),
     }
 }
 
@@ -57,8 +57,8 @@ pub(super) fn decode_rows(
     baseline::decode_rows(bytes, max_alloc_bytes, sink)
 }
 
-/// The same by `zune-jpeg` alone.
-fn decode_any(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
+/// The same by `zune-jpeg` alone: what [`decode_rows`] cannot decode.
+pub(super) fn decode_unusual(bytes: &[u8], max_alloc_bytes: u64) -> Result<Decoded, String> {
     let layout = Layout::of(bytes);
     if layout.data.is_empty() {
         return Err("the JPEG ends before its image data".to_owned());

@@ -1,9 +1,9 @@
 //! The rows of an image, resized to fewer or more, as they are decoded.
 //!
-//! The image is never whole in memory, only the rows that the next resized one is made of. Weights and
-//! rounding are those of `fast_image_resize`, which goes down the columns first, too: the pixels are the same,
-//! bit for bit.
+//! The image is never whole in memory, only the rows that the next resized one is made of. `fast_image_resize`
+//! goes down the columns first, too: the pixels are the same, bit for bit.
 
+mod filter;
 mod weighted_sum;
 
 use std::ops::Range;
@@ -11,10 +11,8 @@ use std::ops::Range;
 use crate::data::decode::RowSink;
 use crate::data::section::{Rectangle, Section};
 use crate::kernels::isa::Isa;
+use filter::Filter;
 use weighted_sum::WeightedSum;
-
-/// Bits of a weight, its sign apart.
-const WEIGHT_BITS: u32 = 15;
 
 /// Resized rows of an image's section, columns not yet.
 #[derive(Debug)]
@@ -30,16 +28,6 @@ pub(in crate::data) struct ResizedRows {
     num_resized: usize,
     /// `[side, width, 3]` u8, where only the columns that were decoded mean something.
     resized: Vec<u8>,
-}
-
-/// What each resized row is made of.
-#[derive(Debug, Default)]
-struct Filter {
-    /// Of each resized row: the first row, and where its weights are.
-    windows: Vec<(usize, Range<usize>)>,
-    weights: Vec<i16>,
-    /// The weights are fixed-point numbers with so many bits behind the point.
-    precision: u32,
 }
 
 impl Default for ResizedRows {
@@ -107,23 +95,20 @@ impl<F: Fn(u32, u32) -> Section> RowSink for SectionRows<'_, F> {
 impl ResizedRows {
     fn room(&mut self, rows: Range<usize>) -> &mut [u8] {
         let row_bytes = 3 * self.width;
-        // Of those that are there, the ones that are still looked at.
-        let next = self.filter.windows.get(self.num_resized);
-        let first = next.map_or(rows.start, |(first, _)| *first);
-        let kept = first.max(self.held_rows.start)..self.held_rows.end;
-        let kept =
-            if kept.end == rows.start && !kept.is_empty() { kept } else { rows.start..rows.start };
-        let from = (kept.start.saturating_sub(self.held_rows.start)) * row_bytes;
-        let len = kept.len() * row_bytes;
-        if !kept.is_empty() {
-            self.held.copy_within(from..from + len, 0);
+        let mut first = rows.start;
+        if self.held_rows.end == rows.start {
+            // Of the rows that are held, those that are still looked at.
+            let next = self.filter.windows.get(self.num_resized);
+            first = next.map_or(first, |(next, _)| *next).clamp(self.held_rows.start, first);
+            let from = (first - self.held_rows.start) * row_bytes;
+            self.held.copy_within(from..from + (rows.start - first) * row_bytes, 0);
         }
-        self.held_rows = kept.start..rows.end;
+        self.held_rows = first..rows.end;
         let end = self.held_rows.len() * row_bytes;
         if self.held.len() < end {
             self.held.resize(end, 0);
         }
-        &mut self.held[len..end]
+        &mut self.held[(rows.start - first) * row_bytes..end]
     }
 
     fn put(&mut self, columns: &Range<usize>) {
@@ -149,48 +134,6 @@ impl ResizedRows {
                 out,
             });
         }
-    }
-}
-
-impl Filter {
-    /// Of one dimension of a section, from the top to the bottom.
-    fn set(&mut self, section: &Section) {
-        self.windows.clear();
-        let (visible, side) = (section.visible, section.side);
-        // With the roundings of that crate.
-        let scale = ((section.top + section.height) - section.top) / f64::from(side);
-        let reach = scale.max(1.0);
-        let mut weights = Vec::with_capacity(side as usize * (2 * reach.ceil() as usize + 1));
-        for row in 0..side {
-            let centre = section.top + (f64::from(row) + 0.5) * scale;
-            let first = (centre - reach).floor().max(0.0) as u32;
-            let end = (centre + reach).ceil().min(visible.height.into()) as u32;
-            let start = weights.len();
-            let mut first_used = first;
-            let mut sum = 0.0;
-            for source in first..end {
-                let distance = (f64::from(source) - (centre - 0.5)) * (1.0 / reach);
-                let weight = (1.0 - distance.abs()).max(0.0);
-                if weight == 0.0 && source == first_used {
-                    first_used += 1;
-                } else {
-                    weights.push(weight);
-                    sum += weight;
-                }
-            }
-            while weights.len() > start && weights.last() == Some(&0.0) {
-                weights.pop();
-            }
-            weights[start..].iter_mut().for_each(|weight| *weight /= sum);
-            self.windows.push(((visible.top + first_used) as usize, start..weights.len()));
-        }
-        let greatest = weights.iter().copied().fold(0.0, f64::max);
-        let fits =
-            |bits: &u32| (greatest * f64::from(1 << bits)).round() < f64::from(1 << WEIGHT_BITS);
-        self.precision = (1..=21).take_while(fits).last().unwrap_or(0);
-        let one = f64::from(1 << self.precision);
-        self.weights.clear();
-        self.weights.extend(weights.iter().map(|weight| (weight * one).round() as i16));
     }
 }
 

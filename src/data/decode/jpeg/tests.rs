@@ -40,7 +40,7 @@ fn outcome(decode: impl FnOnce() -> Result<Decoded, String> + UnwindSafe) -> Out
 /// With any instructions the decoder here makes the same of a JPEG as `zune-jpeg`: its pixels.
 #[track_caller]
 fn assert_equal(bytes: &[u8], what: &str) -> Option<RgbImage> {
-    let expected = decode_any(bytes, MAX_ALLOC_BYTES).expect("a whole JPEG");
+    let expected = decode_unusual(bytes, MAX_ALLOC_BYTES).expect("a whole JPEG");
     assert_eq!(expected.warning, None, "{what}");
     let images: Vec<Option<RgbImage>> = Isa::supported()
         .into_iter()
@@ -124,7 +124,7 @@ fn jpegs_of_other_programs_give_the_same_pixels() {
 #[test]
 fn the_crop_of_a_photograph_is_that_of_the_whole_image() {
     let bytes = photograph(1).unwrap();
-    let image = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+    let image = decode_unusual(&bytes, MAX_ALLOC_BYTES).unwrap().image;
     let [mut found, mut expected] = [Scratch::default(), Scratch::default()];
     for resize in [232, 256] {
         let section = |width, height| EvalTransform::imagenet(resize).section(width, height);
@@ -196,7 +196,7 @@ proptest! {
         let bytes = jpeg(recipe);
         if assert_equal(&bytes, "").is_none() {
             // Only for its last row.
-            let image = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+            let image = decode_unusual(&bytes, MAX_ALLOC_BYTES).unwrap().image;
             let row = &image.as_raw()[image.as_raw().len() - 3 * image.width() as usize..];
             prop_assert!([GREY, GREY_UNDER_BLACK].iter().any(|grey| row.iter().all(|sample| sample == grey)));
         }
@@ -209,7 +209,7 @@ proptest! {
         (top, bottom) in (0..70u32, 1..70u32),
     ) {
         let bytes = jpeg(recipe);
-        let expected = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+        let expected = decode_unusual(&bytes, MAX_ALLOC_BYTES).unwrap().image;
         let (left, top) = (left.min(expected.width() - 1), top.min(expected.height() - 1));
         let width = right.min(expected.width() - left);
         let height = bottom.min(expected.height() - top);
@@ -233,7 +233,7 @@ proptest! {
         is_mirrored: bool,
     ) {
         let bytes = jpeg(recipe);
-        let image = decode_any(&bytes, MAX_ALLOC_BYTES).unwrap().image;
+        let image = decode_unusual(&bytes, MAX_ALLOC_BYTES).unwrap().image;
         let section = |width: u32, height: u32| {
             let (left, top) = (left.min(width - 1), top.min(height - 1));
             let (width, height) = (right.min(width - left), bottom.min(height - top));
@@ -261,7 +261,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
+        let expected = outcome(|| decode_unusual(&bytes, MAX_ALLOC_BYTES));
         prop_assert_eq!(&outcome(|| decode(&bytes, MAX_ALLOC_BYTES)), &expected);
         let section = |width, height| EvalTransform::imagenet(256).section(width, height);
         let mut scratch = Scratch::default();
@@ -290,7 +290,7 @@ fn a_flipped_bit_anywhere_comes_out_as_without_the_decoder_here() {
         for index in 0..bytes.len() {
             let bit = 1 << (index % 8);
             bytes[index] ^= bit;
-            let expected = outcome(|| decode_any(&bytes, MAX_ALLOC_BYTES));
+            let expected = outcome(|| decode_unusual(&bytes, MAX_ALLOC_BYTES));
             let found = outcome(|| decode(&bytes, MAX_ALLOC_BYTES));
             assert!(found == expected, "with a bit of byte {index} flipped");
             bytes[index] ^= bit;
