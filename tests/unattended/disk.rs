@@ -33,14 +33,15 @@ fn a_disk_that_is_too_small_is_said_before_the_work_and_the_old_model_stays() {
 #[test]
 fn a_disk_that_fills_up_meanwhile_ends_the_run_with_what_is_needed() {
     let working_dir = WorkingDir::small();
-    // Filled as soon as the run has begun, up to the last page.
+    // Filled up to the last page as soon as the run has begun, which waits meanwhile: it may end in less time.
     let script = "
         mkdir -p TrainedModels
         mount -t tmpfs -o size=120m tmpfs TrainedModels
         $EC2TRAIN & run=$!
-        until compgen -G 'TrainedModels/features/features-*.bin' > /dev/null; do sleep 0.01; done
-        sleep 0.3
+        until grep -Eqs '\"stage\":\"(features|epochs|L2|saving)' TrainedModels/status.json; do sleep 0.01; done
+        kill -STOP $run
         cat /dev/zero > TrainedModels/filler 2> /dev/null || true
+        kill -CONT $run
         code=0
         wait $run || code=$?
         rm TrainedModels/filler
